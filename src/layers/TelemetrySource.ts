@@ -1,0 +1,52 @@
+/**
+ * Where samples come from: a CSV file, a simulated fleet.
+ *
+ * A source is pulled, never pushed: what a streamer does not ask for is not read, and that is all of its backpressure.
+ * It knows nothing of batches, sequences or pace. What it rejects it counts in `Rejects` itself.
+ */
+import { Context, type Effect, type Option, Schema, type Scope } from "effect"
+import type { SourcePosition } from "../protocol/Log.ts"
+import type { Sample } from "../protocol/Sample.ts"
+
+/** The source can't be opened or read, or its input can't be understood as a whole (a header without `uuid`, say). */
+export class SourceError extends Schema.TaggedError<SourceError>()("SourceError", {
+  /** What it is, as the user named it: a path. */
+  source: Schema.String,
+  /** What is wrong with it, as a clause: `no such file`. */
+  problem: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return `${this.source}: ${this.problem}`
+  }
+}
+
+/** Some rows, read together. */
+export interface SourceChunk {
+  /** Rows that were read for it, rejected ones included. */
+  readonly rowsRead: number
+  readonly samples: ReadonlyArray<Sample>
+  /** The position from which reading goes on behind `samples[index]`: that sample is not read again, the next one is. */
+  readonly positionAfter: (index: number) => SourcePosition
+}
+
+/** An open source. One reader has one caller at a time. */
+export interface SourceReader {
+  /** Up to `rowsMax` rows, as soon as there are any; `None` where the source has ended. A chunk may hold no sample. */
+  readonly read: (rowsMax: number) => Effect.Effect<Option.Option<SourceChunk>, SourceError>
+}
+
+export class TelemetrySource extends Context.Tag("telemetry/TelemetrySource")<
+  TelemetrySource,
+  {
+    /** What it reads, for people: a path, `simulated fleet 32x8`. */
+    readonly description: string
+    /**
+     * Opens a reader at a position that a reader of this source gave earlier, or at the beginning. A position that belongs
+     * to other content (a replaced file) starts at the beginning; it is never guessed where it would be.
+     */
+    readonly open: (
+      resumeAt: Option.Option<SourcePosition>
+    ) => Effect.Effect<SourceReader, SourceError, Scope.Scope>
+  }
+>() {}

@@ -1,0 +1,47 @@
+/**
+ * Every fixed limit, with its unit in its name. What an operator may change is a setting (src/layers/*Config) instead.
+ *
+ * A limit is either part of the contract, or there so that memory stays bounded whatever the other side does.
+ */
+
+/** Longest frame in either direction (CONTRACTS.md). */
+export const frameBytesMax = 10 * 1024 * 1024
+/** Longest payload: a frame less what surrounds it. */
+export const payloadBytesMax = frameBytesMax - 1024
+/** Longest source position that a record may carry. */
+export const positionBytesMax = 1024
+
+/** Sequences of a producer whose offsets are remembered, so that a duplicate is answered with its first offset. */
+export const rememberedSequencesMin = 128
+/** Producers whose last sequence and position are kept; the longest idle goes first. */
+export const producersMax = 10_000
+/** Checkpoints that the broker keeps. */
+export const checkpointsMax = 10_000
+
+/** Requests waiting in an actor's mailbox, and the bytes they stand for. */
+export const mailboxRequestsMax = 1_024
+export const mailboxBytesMax = 64 * 1024 * 1024
+
+/** Publishes of one session that have no answer yet. */
+export const sessionPendingBytesMax = 32 * 1024 * 1024
+
+/** A log is dropped from in segments of this share of its retention. */
+export const segmentsPerRetention = 16
+/** Facts in a journal before a snapshot replaces them. */
+export const journalFactsMax = 4_096
+/** Facts that the trace of a streamer or collector keeps. */
+export const traceFactsMax = 256
+
+/** Messages and bytes that are read from the log for one delivery. */
+export const deliveryMessagesMax = 512
+export const deliveryBytesMax = 4 * 1024 * 1024
+
+/** Samples in one write to a store: InfluxDB's documented optimum. */
+export const writeSamplesMax = 5_000
+
+/** Rejected inputs kept per reason, and the bytes of each (CONTRACTS.md, GET /rejects). */
+export const rejectsKeptPerReason = 100
+export const rejectBytesMax = 1024
+
+/** Distinct series that a process interns before it forgets all of them and starts again. */
+export const internedSeriesMax = 200_000

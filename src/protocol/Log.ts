@@ -1,0 +1,60 @@
+/** The vocabulary of the offset log: offsets, producers, sequences, positions, subscribers, and runs of records. */
+import { Schema } from "effect"
+
+/** Position of a message in the log: starts at 0, dense. */
+export const Offset = Schema.NonNegativeInt.pipe(Schema.brand("Offset"))
+export type Offset = typeof Offset.Type
+/** An offset from a number that is known to be one. */
+export const offsetOf = (n: number): Offset => n as Offset
+
+/** A streamer as the log knows it. */
+export const ProducerId = Schema.String.pipe(
+  Schema.minLength(1),
+  Schema.maxLength(256),
+  Schema.brand("ProducerId")
+)
+export type ProducerId = typeof ProducerId.Type
+
+/** A producer's number for a message: its next is its last + 1. */
+export const Sequence = Schema.NonNegativeInt.pipe(Schema.brand("Sequence"))
+export type Sequence = typeof Sequence.Type
+/** A sequence from a number that is known to be one. */
+export const sequenceOf = (n: number): Sequence => n as Sequence
+
+/** Where a source goes on behind a message. Opaque to the broker; at most 1 KiB of UTF-8. */
+export const SourcePosition = Schema.String.pipe(Schema.brand("SourcePosition"))
+export type SourcePosition = typeof SourcePosition.Type
+
+/** A named reader with a cursor, and perhaps a checkpoint, of its own. */
+export const SubscriberId = Schema.String.pipe(
+  Schema.minLength(1),
+  Schema.maxLength(256),
+  Schema.brand("SubscriberId")
+)
+export type SubscriberId = typeof SubscriberId.Type
+
+/** Changes when the log is a new one. */
+export const LogId = Schema.String.pipe(Schema.minLength(1), Schema.brand("LogId"))
+export type LogId = typeof LogId.Type
+
+/**
+ * Records that follow each other in the log and, where they name a producer, in its sequences. What a machine sees of a
+ * group of any size: one step costs the same for one record and for a thousand.
+ */
+export const Run = Schema.Struct({
+  firstOffset: Offset,
+  count: Schema.Int.pipe(Schema.positive()),
+  bytes: Schema.NonNegativeInt,
+  producer: Schema.NullOr(
+    Schema.Struct({
+      id: ProducerId,
+      firstSequence: Sequence,
+      /** Position carried by the last record of the run. */
+      lastPosition: Schema.NullOr(SourcePosition)
+    })
+  )
+})
+export type Run = typeof Run.Type
+
+/** Where a subscription starts: a place in the log, or an end of it. */
+export type StartFrom = "earliest" | "latest" | Offset

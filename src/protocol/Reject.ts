@@ -1,0 +1,31 @@
+/** Why input is not stored. Every reason is counted under its name, wherever it is found. */
+import { Schema } from "effect"
+
+/** Reasons found while reading rows, in the order in which the first that applies is taken (CONTRACTS.md, CSV input). */
+export const rowRejectReasons = [
+  "row_too_long",
+  "invalid_utf8",
+  "unterminated_quote",
+  "wrong_cell_count",
+  "empty_uuid",
+  "empty_metric_name",
+  "bad_gpu_id",
+  "bad_value",
+  "sentinel",
+  "out_of_range",
+  "bad_timestamp"
+] as const
+
+/** `bad_label` costs the label and keeps the row; `bad_batch` and `bad_sample` are found by a collector. */
+export const rejectReasons = [
+  ...rowRejectReasons,
+  "bad_label",
+  "bad_batch",
+  "bad_sample",
+  "older_than_retention",
+  "refused_by_store"
+] as const
+
+export const RejectReason = Schema.Literal(...rejectReasons)
+export type RejectReason = typeof RejectReason.Type
+export type RowRejectReason = (typeof rowRejectReasons)[number]

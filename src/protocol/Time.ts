@@ -1,0 +1,91 @@
+/**
+ * Instants in nanoseconds since the Unix epoch, carried exactly from input to answer.
+ *
+ * A `bigint` and never a `Date`: a `Date` ends at milliseconds, and two samples of a series that differ in a later digit
+ * would become one. The range is that of a signed 64-bit integer, which is also what InfluxDB stores.
+ */
+import { ParseResult, Schema } from "effect"
+
+/** Nanoseconds since 1970-01-01T00:00:00Z, within int64. */
+export type TimeNs = bigint
+
+/** The earliest instant that is carried: 1677-09-21T00:12:43.145224192Z. */
+export const timeNsMin: TimeNs = -(2n ** 63n)
+/** The latest instant that is carried: 2262-04-11T23:47:16.854775807Z. */
+export const timeNsMax: TimeNs = 2n ** 63n - 1n
+
+const rfc3339 =
+  /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d{2}):(\d{2}))$/
+
+const NANOS_PER_MS = 1_000_000n
+const NANOS_PER_SECOND = 1_000_000_000n
+
+const daysInMonth = (year: number, month: number): number =>
+  month === 2
+    ? year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+      ? 29
+      : 28
+    : [4, 6, 9, 11].includes(month)
+      ? 30
+      : 31
+
+/**
+ * Reads an RFC 3339 instant with up to nine fractional digits and any UTC offset (RFC 3339, section 5.6).
+ * `undefined` where the text is no such instant, names a day or an hour that does not exist, or lies outside int64
+ * nanoseconds. A leap second (`:60`) is refused: it has no nanosecond of its own.
+ */
+export const parseTime = (text: string): TimeNs | undefined => {
+  const match = rfc3339.exec(text)
+  if (match === null) return undefined
+  const year = Number(match[1])
+  const month = Number(match[2])
+  const day = Number(match[3])
+  const hour = Number(match[4])
+  const minute = Number(match[5])
+  const second = Number(match[6])
+  if (month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return undefined
+  if (hour > 23 || minute > 59 || second > 59) return undefined
+  let offsetMinutes = 0
+  if (match[9] !== undefined) {
+    const hours = Number(match[10])
+    const minutes = Number(match[11])
+    if (hours > 23 || minutes > 59) return undefined
+    offsetMinutes = (match[9] === "-" ? -1 : 1) * (hours * 60 + minutes)
+  }
+  // Date.UTC takes years 0 to 99 for 1900 to 1999; such years are outside int64 nanoseconds anyway.
+  if (year < 1677 || year > 2262) return undefined
+  const ms = Date.UTC(year, month - 1, day, hour, minute - offsetMinutes, second)
+  const fraction = match[7] === undefined ? 0 : Number(match[7].padEnd(9, "0"))
+  const time = BigInt(ms) * NANOS_PER_MS + BigInt(fraction)
+  return time < timeNsMin || time > timeNsMax ? undefined : time
+}
+
+/** RFC 3339 in UTC with as many fractional digits as the instant has, none where it is a whole second. */
+export const formatTime = (time: TimeNs): string => {
+  let nanos = time % NANOS_PER_SECOND
+  if (nanos < 0n) nanos += NANOS_PER_SECOND
+  const seconds = new Date(Number((time - nanos) / NANOS_PER_MS)).toISOString().slice(0, 19)
+  if (nanos === 0n) return `${seconds}Z`
+  let digits = nanos.toString().padStart(9, "0")
+  let end = digits.length
+  while (digits.charCodeAt(end - 1) === 48) end--
+  if (end < digits.length) digits = digits.slice(0, end)
+  return `${seconds}.${digits}Z`
+}
+
+/** An instant as RFC 3339 text on the outside and nanoseconds within. */
+export const TimeFromRfc3339 = Schema.transformOrFail(Schema.String, Schema.BigIntFromSelf, {
+  strict: true,
+  decode: (text, _, ast) => {
+    const time = parseTime(text)
+    return time === undefined
+      ? ParseResult.fail(
+          new ParseResult.Type(ast, text, "expected an RFC 3339 instant, as 2025-07-18T20:42:34Z")
+        )
+      : ParseResult.succeed(time)
+  },
+  encode: (time, _, ast) =>
+    time < timeNsMin || time > timeNsMax
+      ? ParseResult.fail(new ParseResult.Type(ast, time, "expected an instant within int64 nanoseconds"))
+      : ParseResult.succeed(formatTime(time))
+})
