@@ -1,0 +1,214 @@
+/**
+ * Reads a CSV file, once or pass after pass, from any position that it gave.
+ *
+ * The file may grow, move, shrink or be replaced meanwhile. Each pass opens it anew and reads its header again. In a loop
+ * a file that can't be read is waited for, with a warning; otherwise it is an error of `read`.
+ */
+import { Clock, Effect, Exit, Option, Schedule, Scope } from "effect"
+import { rejectBytesMax } from "../../protocol/Limits.ts"
+import type { SourcePosition } from "../../protocol/Log.ts"
+import type { Sample } from "../../protocol/Sample.ts"
+import type { TimeNs } from "../../protocol/Time.ts"
+import type { Rejects } from "../Rejects.ts"
+import type { SourceChunk, SourceError, SourceReader } from "../TelemetrySource.ts"
+import type { CsvSourceSettings } from "./csv-config.ts"
+import { type CsvFile, openCsvFile } from "./csv-file.ts"
+import { type CsvPass, type CutRow, makeCsvPass } from "./csv-pass.ts"
+import {
+  type CsvPosition,
+  decodePosition,
+  encodePosition,
+  type FileIdentity,
+  identityOf,
+  isSameFile
+} from "./csv-position.ts"
+import { makeRowReader } from "./row.ts"
+import { makeTimestamper } from "./timestamper.ts"
+
+/** How long a loop waits before it reads a file without rows again. */
+const emptyPassPauseMs = 1_000
+/** How long a loop waits for a file that can't be read: doubled each time, up to the longest. */
+const retryPauseMs = 500
+const retryPauseMaxMs = 15_000
+
+const retries = Schedule.exponential(retryPauseMs).pipe(Schedule.union(Schedule.spaced(retryPauseMaxMs)))
+
+/** What is being read: a pass over an open file, and where its next row starts. */
+interface Reading {
+  readonly file: CsvFile
+  readonly identity: FileIdentity
+  readonly pass: CsvPass
+  readonly passNumber: number
+  readonly isFromBeginning: boolean
+  readonly scope: Scope.CloseableScope
+  nextOffset: number
+  nextRow: number
+  rowsRead: number
+}
+
+type ResumeAt = Pick<CsvPosition, "file" | "pass" | "row" | "offset">
+
+/** Makes samples of rows and counts the others; nothing here waits. */
+const makeChunks = (
+  settings: CsvSourceSettings,
+  rejects: Rejects["Type"],
+  lastGivenNs: TimeNs | undefined
+) => {
+  const rowReader = makeRowReader(settings.timestamps)
+  const timestamper = makeTimestamper(lastGivenNs)
+  const isNow = settings.timestamps === "now"
+
+  return (reading: Reading, rows: ReadonlyArray<CutRow>, nowNs: TimeNs): SourceChunk => {
+    const { file, identity, passNumber } = reading
+    const samples: Array<Sample> = []
+    const endOffsets: Array<number> = []
+    const endRows: Array<number> = []
+    for (const { cut, cells } of rows) {
+      const origin = `${settings.path}:${cut.line}`
+      const row = typeof cells === "string" ? cells : rowReader.read(file.header, cells)
+      if (typeof row === "string") {
+        // Some bytes more than are kept, so that they end in a character.
+        rejects.add(row, () => ({ origin, input: cut.bytes.toString("utf8", 0, rejectBytesMax + 4) }))
+        continue
+      }
+      for (const label of row.malformedLabels) rejects.add("bad_label", () => ({ origin, input: label }))
+      samples.push({ series: row.series, timeNs: row.timeNs ?? timestamper.next(nowNs), value: row.value })
+      endOffsets.push(cut.endOffset)
+      endRows.push(cut.endLine)
+    }
+    return {
+      rowsRead: rows.length,
+      samples,
+      positionAfter: (index) => {
+        const given = isNow ? samples[index]!.timeNs : timestamper.last
+        return encodePosition({
+          file: identity,
+          pass: passNumber,
+          row: endRows[index]!,
+          offset: endOffsets[index]!,
+          ...(given === undefined ? {} : { lastGivenNs: given })
+        })
+      }
+    }
+  }
+}
+
+/** Opens the file, in a scope of its own below `parent`: at a position where that is the file's, else at its beginning. */
+const openReading = (
+  settings: CsvSourceSettings,
+  parent: Scope.Scope,
+  passNumber: number,
+  resumeAt: ResumeAt | undefined
+): Effect.Effect<Reading, SourceError> =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.fork(parent, parent.strategy)
+    const open = Effect.gen(function* () {
+      const file = yield* openCsvFile(settings.path, settings.maxRowBytes)
+      return { file, size: yield* file.size }
+    })
+    const { file, size } = yield* open.pipe(
+      Scope.extend(scope),
+      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+    )
+    const isSame = resumeAt !== undefined && isSameFile(resumeAt.file, file.beginning)
+    const isResumed = isSame && resumeAt.offset >= file.dataStart.offset && resumeAt.offset <= size
+    if (resumeAt !== undefined && !isResumed) {
+      const change = isSame ? "is shorter than what was read of it" : "has other content than before"
+      yield* Effect.logWarning(`${settings.path}: ${change}; reading it from the beginning`)
+    }
+    const start = isResumed ? { offset: resumeAt.offset, line: resumeAt.row } : file.dataStart
+    return {
+      file,
+      identity: identityOf(file.beginning),
+      pass: makeCsvPass(file, start, settings.maxRowBytes),
+      passNumber: isResumed ? resumeAt.pass : passNumber,
+      isFromBeginning: !isResumed,
+      scope,
+      nextOffset: start.offset,
+      nextRow: start.line,
+      rowsRead: 0
+    }
+  }).pipe(Effect.uninterruptible)
+
+/** Opens the file until that works, with one warning for each way in which it does not. */
+const openReadingAtLast = (...args: Parameters<typeof openReading>): Effect.Effect<Reading> => {
+  let warnedOf = ""
+  return openReading(...args).pipe(
+    Effect.tapError((error) => {
+      if (error.message === warnedOf) return Effect.void
+      warnedOf = error.message
+      return Effect.logWarning(`${error.message}; trying again until it can be read`)
+    }),
+    Effect.retry(retries),
+    // The retries never end, which their type does not say.
+    Effect.orDie
+  )
+}
+
+/** Opens a reader; see `TelemetrySource.open`. */
+export const openCsvReader = (
+  settings: CsvSourceSettings,
+  rejects: Rejects["Type"],
+  resumeAt: Option.Option<SourcePosition>
+): Effect.Effect<SourceReader, SourceError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const parent = yield* Effect.scope
+    const position = Option.getOrUndefined(Option.flatMap(resumeAt, decodePosition))
+    if (Option.isSome(resumeAt) && position === undefined) {
+      yield* Effect.logWarning(`${settings.path}: the last position is of another source; starting afresh`)
+    }
+    let reading = yield* openReading(settings, parent, 0, position)
+    const toChunk = makeChunks(settings, rejects, position?.lastGivenNs)
+    let hasWarnedOfEmpty = false
+
+    const goOnWith = (passNumber: number, at: ResumeAt | undefined) =>
+      Effect.gen(function* () {
+        yield* Scope.close(reading.scope, Exit.void)
+        reading = yield* openReadingAtLast(settings, parent, passNumber, at)
+      })
+
+    const nextPass = Effect.gen(function* () {
+      if (reading.isFromBeginning && reading.rowsRead === 0) {
+        if (!hasWarnedOfEmpty) yield* Effect.logWarning(`${settings.path}: has no rows; waiting for some`)
+        hasWarnedOfEmpty = true
+        yield* Effect.sleep(emptyPassPauseMs)
+      } else {
+        hasWarnedOfEmpty = false
+      }
+      yield* goOnWith(reading.passNumber + 1, undefined)
+    })
+
+    const recover = (error: SourceError) =>
+      Effect.gen(function* () {
+        yield* Effect.logWarning(`${error.message}; opening it again`)
+        const { identity, passNumber, nextRow, nextOffset } = reading
+        yield* Effect.sleep(retryPauseMs)
+        yield* goOnWith(passNumber, { file: identity, pass: passNumber, row: nextRow, offset: nextOffset })
+      })
+
+    const read = (rowsMax: number) =>
+      Effect.gen(function* () {
+        for (;;) {
+          // Before the rows are taken: between taking and returning them nothing may be interrupted.
+          const nowNs = yield* Clock.currentTimeNanos
+          // At least one, or the file would be read and nothing ever taken of it.
+          const rows = reading.pass.take(Math.max(1, rowsMax))
+          const last = rows.at(-1)
+          if (last !== undefined) {
+            reading.rowsRead += rows.length
+            reading.nextOffset = last.cut.endOffset
+            reading.nextRow = last.cut.endLine
+            return Option.some(toChunk(reading, rows, nowNs))
+          }
+          if (!reading.pass.isOver()) {
+            yield* settings.loop ? Effect.catchAll(reading.pass.fill, recover) : reading.pass.fill
+          } else if (settings.loop) {
+            yield* nextPass
+          } else {
+            return Option.none<SourceChunk>()
+          }
+        }
+      })
+
+    return { read }
+  })

@@ -1,0 +1,26 @@
+/** The CSV file as a telemetry source (CONTRACTS.md, CSV input). */
+import { Effect, Layer } from "effect"
+import { Rejects } from "../Rejects.ts"
+import { type SourceError, TelemetrySource } from "../TelemetrySource.ts"
+import { CsvSourceConfig } from "./csv-config.ts"
+import { openCsvFile } from "./csv-file.ts"
+import { openCsvReader } from "./csv-reader.ts"
+
+export { CsvSourceConfig } from "./csv-config.ts"
+
+const make = Effect.gen(function* () {
+  const settings = yield* CsvSourceConfig
+  const rejects = yield* Rejects
+  // Looked at before anyone reads it, so that a program with a wrong path or a wrong file stops at start.
+  yield* Effect.scoped(openCsvFile(settings.path, settings.maxRowBytes))
+  return TelemetrySource.of({
+    description: settings.path,
+    open: (resumeAt) => openCsvReader(settings, rejects, resumeAt)
+  })
+})
+
+/** Fails where the file is missing, is no regular file, can't be read, or has no header with the required columns. */
+export const layerCsv: Layer.Layer<TelemetrySource, SourceError, CsvSourceConfig | Rejects> = Layer.effect(
+  TelemetrySource,
+  make
+)
