@@ -58,3 +58,15 @@ export type Run = typeof Run.Type
 
 /** Where a subscription starts: a place in the log, or an end of it. */
 export type StartFrom = "earliest" | "latest" | Offset
+
+/** What of the log a broker decides by: its ends, its size, and the segments that it can drop. */
+export interface LogBounds {
+  /** Offset of the oldest record that is retained; `next` where there is none. */
+  readonly oldest: Offset
+  /** Offset that the next record gets. */
+  readonly next: Offset
+  /** Size of what is retained, with what a record takes beside its payload. */
+  readonly bytes: number
+  /** Oldest first. Whole segments are dropped; the last one is the active one. */
+  readonly segments: ReadonlyArray<{ readonly next: Offset; readonly bytes: number }>
+}

@@ -1,0 +1,354 @@
+/**
+ * The Collector: what is persisted next, what is retried, halved or quarantined, when a checkpoint is committed.
+ *
+ * A checkpoint is committed only for messages below which the store acknowledged everything; writes that end out of order
+ * wait for the gap to close. The data plane holds the samples; the machine knows which messages they came in.
+ */
+import { assign, enqueueActions, setup } from "xstate"
+import type { CollectorFact } from "../protocol/CollectorFact.ts"
+import { type Offset, offsetOf } from "../protocol/Log.ts"
+import { type CollectorState, type Range, withPersisted } from "./collector/Progress.ts"
+import { command, stepper } from "./Step.ts"
+
+/** Messages that were received together, and how many samples they hold. */
+interface Received extends Range {
+  readonly samples: number
+}
+
+/** A write under way, or one that failed and is tried again: some samples of some messages. */
+interface Write extends Range {
+  readonly id: number
+  readonly firstSample: number
+  readonly samples: number
+  readonly failed: boolean
+}
+
+export type CollectorTimer = "subscribe" | "persist"
+
+interface Volatile {
+  readonly writesMax: number
+  readonly writeSamplesMax: number
+  readonly retryDelayMsMin: number
+  readonly retryDelayMsMax: number
+  readonly subscribeDelayMs: number
+  readonly persistDelayMs: number
+  readonly received: ReadonlyArray<Received>
+  readonly writes: ReadonlyArray<Write>
+  readonly nextWrite: number
+  readonly committing: boolean
+  /** The collector is done when its checkpoint has come so far. */
+  readonly drainTo: Offset | null
+}
+
+export interface CollectorContext {
+  readonly recoverable: CollectorState
+  readonly volatile: Volatile
+}
+
+export type CollectorInput = Pick<
+  Volatile,
+  "writesMax" | "writeSamplesMax" | "retryDelayMsMin" | "retryDelayMsMax"
+>
+
+export type CollectorRequest =
+  | { readonly type: "SubscribeAnswered"; readonly start: Offset }
+  | { readonly type: "SubscribeFailed" }
+  | { readonly type: "SubscriptionLost" }
+  /** Another collector subscribed under the same id. */
+  | { readonly type: "SubscriptionTakenOver" }
+  | ({ readonly type: "MessagesReceived" } & Received)
+  | ({ readonly type: "GapTold" } & Range)
+  | { readonly type: "PersistSucceeded"; readonly write: number }
+  | { readonly type: "PersistFailed"; readonly write: number }
+  | { readonly type: "PersistRefused"; readonly write: number; readonly problem: string }
+  | { readonly type: "CommitAnswered"; readonly offset: Offset }
+  | { readonly type: "TimerFired"; readonly timer: CollectorTimer }
+  | { readonly type: "Drain"; readonly to: Offset }
+
+const setupCollector = setup({
+  types: {
+    context: {} as CollectorContext,
+    events: {} as CollectorRequest | CollectorFact,
+    input: {} as CollectorInput
+  },
+  actions: {
+    subscribe: command<undefined>(),
+    /** Write these samples of these messages; `write` names the answer. */
+    persistBatch: command<Omit<Write, "id" | "failed"> & { readonly write: number }>(),
+    /** The store refuses this one sample for good. */
+    quarantineSample: command<Range & { readonly sample: number; readonly problem: string }>(),
+    /** Nothing more is to be done for these messages. */
+    forgetMessages: command<{ readonly below: Offset }>(),
+    forgetAllMessages: command<undefined>(),
+    commitOffset: command<{ readonly offset: Offset }>(),
+    armTimer: command<{ readonly timer: CollectorTimer; readonly delayMs: number }>(),
+    record: command<{ readonly fact: CollectorFact }>(),
+    finish: command<undefined>(),
+    fail: command<{ readonly problem: string }>()
+  }
+})
+
+/** The next write: messages from the front of what was received, until it is full; at least one, however large. */
+const gather = (
+  received: ReadonlyArray<Received>,
+  samplesMax: number
+): Received & { readonly taken: number } => {
+  const first = received[0]!
+  let { to, samples } = first
+  let taken = 1
+  for (; taken < received.length; taken++) {
+    const next = received[taken]!
+    if (next.from !== to || samples + next.samples > samplesMax) break
+    to = next.to
+    samples += next.samples
+  }
+  return { from: first.from, to, samples, taken }
+}
+
+/** Starts as many writes as may be under way, none while one has failed. Messages without a sample are done at once. */
+const persist = setupCollector.enqueueActions(({ context: { volatile }, enqueue }) => {
+  if (volatile.writes.some((write) => write.failed)) return
+  let { received, nextWrite } = volatile
+  const writes = [...volatile.writes]
+  while (received.length > 0 && writes.length < volatile.writesMax) {
+    const { taken, ...range } = gather(received, volatile.writeSamplesMax)
+    received = received.slice(taken)
+    if (range.samples === 0) {
+      enqueue({
+        type: "record",
+        params: { fact: { type: "BatchPersisted", from: range.from, to: range.to } }
+      })
+      continue
+    }
+    enqueue({ type: "persistBatch", params: { write: nextWrite, firstSample: 0, ...range } })
+    writes.push({ id: nextWrite++, firstSample: 0, ...range, failed: false })
+  }
+  enqueue.assign({ volatile: { ...volatile, received, writes, nextWrite } })
+})
+
+const persistAgain = setupCollector.enqueueActions(({ context: { volatile }, enqueue }) => {
+  for (const { id, failed, ...write } of volatile.writes) {
+    if (failed) enqueue({ type: "persistBatch", params: { write: id, ...write } })
+  }
+  enqueue.assign({
+    volatile: { ...volatile, writes: volatile.writes.map((write) => ({ ...write, failed: false })) }
+  })
+})
+
+const commit = setupCollector.enqueueActions(({ context: { recoverable, volatile }, enqueue }) => {
+  if (volatile.committing || recoverable.persisted <= recoverable.checkpoint) return
+  enqueue.assign({ volatile: { ...volatile, committing: true } })
+  enqueue({ type: "commitOffset", params: { offset: recoverable.persisted } })
+})
+
+type InContext = { readonly context: CollectorContext }
+
+const isDone = ({ context: { recoverable, volatile } }: InContext): boolean =>
+  volatile.drainTo !== null && recoverable.checkpoint >= volatile.drainTo
+
+const hasFailedWrites = ({ context: { volatile } }: InContext): boolean =>
+  volatile.writes.some((write) => write.failed)
+
+/** A write that is still awaited; what an earlier subscription left behind is not. */
+const isAwaited = ({ context: { volatile }, event }: InContext & { event: { write: number } }): boolean =>
+  volatile.writes.some((write) => write.id === event.write)
+
+export const collectorMachine = setupCollector.createMachine({
+  id: "collector",
+  context: ({ input }) => ({
+    recoverable: { checkpoint: offsetOf(0), persisted: offsetOf(0), ahead: [] },
+    volatile: {
+      ...input,
+      subscribeDelayMs: input.retryDelayMsMin,
+      persistDelayMs: input.retryDelayMsMin,
+      received: [],
+      writes: [],
+      nextWrite: 0,
+      committing: false,
+      drainTo: null
+    }
+  }),
+  initial: "subscribing",
+  states: {
+    subscribing: {
+      entry: { type: "subscribe", params: undefined },
+      on: {
+        SubscribeAnswered: {
+          actions: enqueueActions(({ event, enqueue }) =>
+            enqueue({
+              type: "record",
+              params: { fact: { type: "SubscriptionStarted", offset: event.start } }
+            })
+          )
+        },
+        SubscribeFailed: "waitingToSubscribe"
+      }
+    },
+    waitingToSubscribe: {
+      entry: enqueueActions(({ context: { volatile }, enqueue }) => {
+        const { subscribeDelayMs: delayMs, retryDelayMsMax } = volatile
+        enqueue({ type: "armTimer", params: { timer: "subscribe", delayMs } })
+        enqueue.assign({
+          volatile: { ...volatile, subscribeDelayMs: Math.min(delayMs * 2, retryDelayMsMax) }
+        })
+      }),
+      on: { TimerFired: { guard: ({ event }) => event.timer === "subscribe", target: "subscribing" } }
+    },
+    collecting: {
+      always: [
+        { guard: isDone, target: "done" },
+        { guard: hasFailedWrites, target: "backingOff" }
+      ],
+      on: {
+        MessagesReceived: {
+          actions: [
+            assign(({ context: { volatile }, event: { from, to, samples } }) => ({
+              volatile: { ...volatile, received: [...volatile.received, { from, to, samples }] }
+            })),
+            persist
+          ]
+        }
+      }
+    },
+    /** The store is out of reach: what arrives is held, within the credit of the subscription, and nothing new is written. */
+    backingOff: {
+      entry: enqueueActions(({ context: { volatile }, enqueue }) => {
+        const { persistDelayMs: delayMs, retryDelayMsMax } = volatile
+        enqueue({ type: "armTimer", params: { timer: "persist", delayMs } })
+        enqueue.assign({ volatile: { ...volatile, persistDelayMs: Math.min(delayMs * 2, retryDelayMsMax) } })
+      }),
+      always: { guard: isDone, target: "done" },
+      on: {
+        TimerFired: {
+          guard: ({ event }) => event.timer === "persist",
+          target: "collecting",
+          actions: [persistAgain, persist]
+        },
+        MessagesReceived: {
+          actions: assign(({ context: { volatile }, event: { from, to, samples } }) => ({
+            volatile: { ...volatile, received: [...volatile.received, { from, to, samples }] }
+          }))
+        }
+      }
+    },
+    done: { entry: { type: "finish", params: undefined } },
+    failed: {}
+  },
+  on: {
+    SubscriptionLost: {
+      target: ".subscribing",
+      actions: enqueueActions(({ context: { volatile }, enqueue }) => {
+        // What is not committed is delivered again; identity makes a second write of it harmless.
+        enqueue.assign({ volatile: { ...volatile, received: [], writes: [], committing: false } })
+        enqueue({ type: "forgetAllMessages", params: undefined })
+      })
+    },
+    SubscriptionTakenOver: {
+      target: ".failed",
+      actions: { type: "fail", params: { problem: "another collector subscribed under the same id" } }
+    },
+    GapTold: {
+      actions: enqueueActions(({ event: { from, to }, enqueue }) =>
+        enqueue({ type: "record", params: { fact: { type: "GapNoted", from, to } } })
+      )
+    },
+    PersistSucceeded: {
+      guard: isAwaited,
+      actions: enqueueActions(({ context: { volatile }, event, enqueue }) => {
+        const done = volatile.writes.find((write) => write.id === event.write)!
+        const writes = volatile.writes.filter((write) => write !== done)
+        enqueue.assign({ volatile: { ...volatile, writes, persistDelayMs: volatile.retryDelayMsMin } })
+        // Halves of a write are several writes of the same messages.
+        if (writes.some((write) => write.from === done.from)) return
+        enqueue({
+          type: "record",
+          params: { fact: { type: "BatchPersisted", from: done.from, to: done.to } }
+        })
+      })
+    },
+    PersistFailed: {
+      guard: isAwaited,
+      actions: assign(({ context: { volatile }, event }) => ({
+        volatile: {
+          ...volatile,
+          writes: volatile.writes.map((write) =>
+            write.id === event.write ? { ...write, failed: true } : write
+          )
+        }
+      }))
+    },
+    PersistRefused: {
+      guard: isAwaited,
+      actions: enqueueActions(({ context: { volatile }, event: { write: id, problem }, enqueue }) => {
+        const refused = volatile.writes.find((write) => write.id === id)!
+        const writes = volatile.writes.filter((write) => write !== refused)
+        const { from, to, firstSample, samples } = refused
+        if (samples === 1) {
+          enqueue({ type: "quarantineSample", params: { from, to, sample: firstSample, problem } })
+          enqueue.assign({ volatile: { ...volatile, writes } })
+          if (writes.some((write) => write.from === from)) return
+          enqueue({ type: "record", params: { fact: { type: "BatchPersisted", from, to } } })
+          return
+        }
+        const half = Math.floor(samples / 2)
+        const halves = [
+          { from, to, firstSample, samples: half },
+          { from, to, firstSample: firstSample + half, samples: samples - half }
+        ].map((part, n) => ({ ...part, id: volatile.nextWrite + n, failed: false }))
+        for (const { id: write, failed: _, ...part } of halves) {
+          enqueue({ type: "persistBatch", params: { write, ...part } })
+        }
+        enqueue.assign({
+          volatile: { ...volatile, writes: [...writes, ...halves], nextWrite: volatile.nextWrite + 2 }
+        })
+      })
+    },
+    CommitAnswered: {
+      actions: enqueueActions(({ context: { volatile }, event: { offset }, enqueue }) => {
+        enqueue.assign({ volatile: { ...volatile, committing: false } })
+        enqueue({ type: "record", params: { fact: { type: "CheckpointCommitted", offset } } })
+      })
+    },
+    Drain: {
+      actions: assign(({ context: { volatile }, event }) => ({
+        volatile: { ...volatile, drainTo: event.to }
+      }))
+    },
+
+    SubscriptionStarted: {
+      target: ".collecting",
+      actions: assign(({ context: { volatile }, event: { offset } }) => ({
+        recoverable: { checkpoint: offset, persisted: offset, ahead: [] },
+        volatile: { ...volatile, subscribeDelayMs: volatile.retryDelayMsMin }
+      }))
+    },
+    BatchPersisted: {
+      actions: [
+        enqueueActions(({ context: { recoverable }, event, enqueue }) => {
+          const state = withPersisted(recoverable, event)
+          enqueue.assign({ recoverable: state })
+          enqueue({ type: "forgetMessages", params: { below: state.persisted } })
+        }),
+        commit,
+        persist
+      ]
+    },
+    GapNoted: {
+      actions: [
+        assign(({ context: { recoverable }, event }) => ({ recoverable: withPersisted(recoverable, event) })),
+        commit
+      ]
+    },
+    CheckpointCommitted: {
+      actions: [
+        assign(({ context: { recoverable }, event: { offset } }) => ({
+          recoverable: { ...recoverable, checkpoint: offset }
+        })),
+        commit
+      ]
+    }
+  }
+})
+
+export const collectorStepper = stepper(collectorMachine)
+export type CollectorSnapshot = ReturnType<typeof collectorStepper.initial>[0]

@@ -1,0 +1,86 @@
+/** What the log knows of each producer: where it is, and the offsets of its latest sequences. */
+import { HashMap, Option, Schema } from "effect"
+import { rememberedSequencesMin } from "../../protocol/Limits.ts"
+import {
+  Offset,
+  offsetOf,
+  ProducerId,
+  type Run,
+  Sequence,
+  SourcePosition,
+  sequenceOf
+} from "../../protocol/Log.ts"
+
+/** Sequences that stand side by side in the log. */
+const Remembered = Schema.Struct({
+  firstSequence: Sequence,
+  firstOffset: Offset,
+  count: Schema.Int.pipe(Schema.positive())
+})
+type Remembered = typeof Remembered.Type
+
+export const Producer = Schema.Struct({
+  lastSequence: Sequence,
+  lastPosition: Schema.NullOr(SourcePosition),
+  /** Ascending; together the last `rememberedSequencesMin` sequences, or all where there are fewer. */
+  remembered: Schema.Array(Remembered)
+})
+export type Producer = typeof Producer.Type
+
+export const Producers = Schema.HashMap({ key: ProducerId, value: Producer })
+export type Producers = typeof Producers.Type
+
+/** The remembered runs with one more behind them, cut to exactly the last sequences: so regrouping runs changes nothing. */
+const remember = (remembered: ReadonlyArray<Remembered>, run: Remembered): ReadonlyArray<Remembered> => {
+  const last = remembered.at(-1)
+  const adjoins =
+    last !== undefined &&
+    last.firstSequence + last.count === run.firstSequence &&
+    last.firstOffset + last.count === run.firstOffset
+  const all = adjoins
+    ? [...remembered.slice(0, -1), { ...last, count: last.count + run.count }]
+    : [...remembered, run]
+  const oldest = run.firstSequence + run.count - rememberedSequencesMin
+  return all.flatMap((entry) => {
+    const cut = oldest - entry.firstSequence
+    if (cut <= 0) return [entry]
+    if (cut >= entry.count) return []
+    return [
+      {
+        firstSequence: sequenceOf(entry.firstSequence + cut),
+        firstOffset: offsetOf(entry.firstOffset + cut),
+        count: entry.count - cut
+      }
+    ]
+  })
+}
+
+/** A producer after one more run of it was appended. */
+export const appended = (producer: Producer | undefined, run: Run): Producer => {
+  const { firstSequence, lastPosition } = run.producer!
+  const { firstOffset, count } = run
+  return {
+    lastSequence: sequenceOf(firstSequence + count - 1),
+    lastPosition: lastPosition ?? producer?.lastPosition ?? null,
+    remembered: remember(producer?.remembered ?? [], { firstSequence, firstOffset, count })
+  }
+}
+
+/** All producers after some runs were appended, in their order. */
+export const appendedAll = (producers: Producers, runs: ReadonlyArray<Run>): Producers =>
+  HashMap.mutate(producers, (table) => {
+    for (const run of runs) {
+      if (run.producer === null) continue
+      const known = Option.getOrUndefined(HashMap.get(table, run.producer.id))
+      HashMap.set(table, run.producer.id, appended(known, run))
+    }
+  })
+
+/** Offset of a sequence, while it is remembered. */
+export const offsetOfSequence = (producer: Producer, sequence: number): Offset | null => {
+  for (const { firstSequence, firstOffset, count } of producer.remembered) {
+    const ahead = sequence - firstSequence
+    if (ahead >= 0 && ahead < count) return offsetOf(firstOffset + ahead)
+  }
+  return null
+}

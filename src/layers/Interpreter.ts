@@ -1,0 +1,238 @@
+/**
+ * The interpreter: the only place where what a machine wants is done.
+ *
+ * It takes one request at a time and handles it to its end: step the request, execute its commands, step the facts and
+ * outcomes that came of them, journal the facts, adopt the snapshot, execute the commands that they yield, and so on until
+ * nothing is left. A handler either ends at once and returns events, or starts work in the background whose outcome comes
+ * back as a request (`actor.send`). Nobody is answered before the fact is durable: answers are commands of facts.
+ *
+ * If the loop ends for any reason, a defect, a journal that fails or the end of the scope, every open and every later
+ * `ask` fails with `ActorStopped` instead of hanging.
+ */
+import { Cause, Deferred, Effect, Exit, Schema, type Scope } from "effect"
+import type { Stepper } from "../actors/Step.ts"
+import * as ActorMailbox from "./ActorMailbox.ts"
+
+/** The actor that was asked does not run any more. */
+export class ActorStopped extends Schema.TaggedError<ActorStopped>()("ActorStopped", {
+  actor: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return `${this.actor} has stopped`
+  }
+}
+
+type AnyCommand = { readonly type: string; readonly params: unknown }
+type AnyEvent = { readonly type: string }
+
+/** What a command does, by its name. Events are what it led to at once: facts, and outcomes that are no facts. */
+export type Handlers<Command extends AnyCommand, Event> = {
+  readonly [Type in Command["type"]]: (
+    params: Extract<Command, { readonly type: Type }>["params"]
+  ) => Effect.Effect<ReadonlyArray<Event>>
+}
+
+/** Events of a handler that leads to none. */
+export const noEvents: ReadonlyArray<never> = []
+
+export interface Actor<Snapshot, Event> {
+  readonly name: string
+  /** The snapshot that the last finished step left. */
+  readonly snapshot: () => Snapshot
+  /** Admits a request that frees space, or an outcome: never waits. Dropped once the actor has stopped. */
+  readonly send: (request: Event) => void
+  /**
+   * Asks and waits for the answer that a handler gives with `reply`. A request that needs space names its `bytes` and waits
+   * until the mailbox has room for them; one without is admitted at once, like `send`.
+   */
+  readonly ask: <A, E>(
+    request: (replyTo: number) => Event,
+    options?: { readonly bytes?: number }
+  ) => Effect.Effect<A, E | ActorStopped>
+  /** Answers an `ask`; nothing happens where nobody waits any more. */
+  readonly reply: (replyTo: number, answer: Exit.Exit<unknown, unknown>) => void
+  /** Completes, with why, when the actor does not run any more. */
+  readonly stopped: Effect.Effect<ActorStopped>
+  /** Stops it, now. */
+  readonly stop: Effect.Effect<void>
+}
+
+export interface ActorOptions<Snapshot, Event extends AnyEvent, Command extends AnyCommand> {
+  readonly name: string
+  readonly stepper: Pick<Stepper<Snapshot, Event, Command, never>, "step">
+  /** Where to start, and what is to be done first. */
+  readonly initial: readonly [Snapshot, ReadonlyArray<Command>]
+  readonly isFact: (event: Event) => boolean
+  /** Makes facts durable; what it fails with ends the actor, and the snapshot is dropped. */
+  readonly journal: (facts: ReadonlyArray<Event>, next: Snapshot) => Effect.Effect<void, unknown>
+  readonly handlers: (self: Actor<Snapshot, Event>) => Handlers<Command, Event>
+}
+
+/** Starts an actor that runs in a loop of its own until the scope closes. */
+export const spawn = <Snapshot, Event extends AnyEvent, Command extends AnyCommand>(
+  options: ActorOptions<Snapshot, Event, Command>
+): Effect.Effect<Actor<Snapshot, Event>, never, Scope.Scope> =>
+  Effect.flatMap(makeLoop, (loop) => loop.spawn(options))
+
+/** Several actors that take turns in one fiber: a group of one, then a group of the next that is ready. */
+export interface ActorLoop {
+  readonly spawn: typeof spawn
+}
+
+interface Turn {
+  readonly run: Effect.Effect<void>
+  readonly hasMore: () => boolean
+}
+
+/** A loop for actors that come and go; ends, and all of them with it, when the scope closes. */
+export const makeLoop: Effect.Effect<ActorLoop, never, Scope.Scope> = Effect.gen(function* () {
+  const ready: Array<Turn> = []
+  let wake: (() => void) | undefined
+
+  const schedule = (turn: Turn): void => {
+    ready.push(turn)
+    if (wake !== undefined) {
+      const resume = wake
+      wake = undefined
+      resume()
+    }
+  }
+  const awaitReady = Effect.async<void>((resume) => {
+    if (ready.length > 0) resume(Effect.void)
+    else wake = () => resume(Effect.void)
+  })
+  yield* Effect.forkScoped(
+    Effect.forever(
+      Effect.suspend(() => {
+        const turn = ready.shift()
+        if (turn === undefined) return awaitReady
+        return Effect.map(turn.run, () => {
+          if (turn.hasMore()) ready.push(turn)
+        })
+      })
+    )
+  )
+  return { spawn: (options) => spawnIn(schedule, options) }
+})
+
+const spawnIn = <Snapshot, Event extends AnyEvent, Command extends AnyCommand>(
+  schedule: (turn: Turn) => void,
+  { name, stepper, initial, isFact, journal, handlers: makeHandlers }: ActorOptions<Snapshot, Event, Command>
+): Effect.Effect<Actor<Snapshot, Event>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const stopped = yield* Deferred.make<ActorStopped>()
+    const asking = new Map<number, (answer: Exit.Exit<never, ActorStopped>) => void>()
+    let [snapshot, firstCommands] = initial
+    let nextReply = 0
+    let end: ActorStopped | undefined
+    // The first turn executes what the initial snapshot asks for.
+    let queued = true
+
+    /** Executes commands, and what comes of them, until nothing is left. */
+    const execute = (first: ReadonlyArray<Command>) =>
+      Effect.gen(function* () {
+        let due = first
+        while (due.length > 0) {
+          const events: Array<Event> = []
+          for (const { type, params } of due) {
+            const handle = handlers[type as Command["type"]] as (
+              params: unknown
+            ) => Effect.Effect<ReadonlyArray<Event>>
+            for (const event of yield* handle(params)) events.push(event)
+          }
+          due = yield* adopt(events)
+        }
+      })
+
+    const adopt = (events: ReadonlyArray<Event>): Effect.Effect<ReadonlyArray<Command>, unknown> =>
+      Effect.suspend(() => {
+        let next = snapshot
+        const due: Array<Command> = []
+        for (const event of events) {
+          const [stepped, commands] = stepper.step(next, event)
+          next = stepped
+          due.push(...commands)
+        }
+        const facts = events.filter(isFact)
+        const adopted = () => {
+          snapshot = next
+          return due
+        }
+        return facts.length === 0 ? Effect.sync(adopted) : Effect.map(journal(facts, next), adopted)
+      })
+
+    const stop = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (end !== undefined) return Effect.void
+        end = new ActorStopped({
+          actor: name,
+          ...(Cause.isInterruptedOnly(cause) ? {} : { cause: Cause.squash(cause) })
+        })
+        const failure = Exit.fail(end)
+        for (const answer of asking.values()) answer(failure)
+        asking.clear()
+        return Deferred.succeed(stopped, end)
+      })
+
+    const turn: Turn = {
+      hasMore: () => queued,
+      run: Effect.suspend(() => {
+        let group: Effect.Effect<void, unknown>
+        if (firstCommands.length > 0) {
+          group = execute(firstCommands)
+          firstCommands = []
+        } else {
+          const request = end === undefined ? mailbox.take() : undefined
+          if (request === undefined) {
+            queued = false
+            return Effect.void
+          }
+          group = Effect.flatMap(adopt([request]), execute)
+        }
+        return Effect.catchAllCause(group, (cause) =>
+          Effect.zipRight(Effect.logError(`${name} stops`, cause), stop(cause))
+        )
+      })
+    }
+    const mailbox = ActorMailbox.make<Event>(() => {
+      if (queued) return
+      queued = true
+      schedule(turn)
+    })
+
+    const actor: Actor<Snapshot, Event> = {
+      name,
+      snapshot: () => snapshot,
+      send: (request) => {
+        if (end === undefined) mailbox.push(request)
+      },
+      ask: <A, E>(request: (replyTo: number) => Event, { bytes }: { readonly bytes?: number } = {}) =>
+        Effect.async<A, E | ActorStopped>((resume) => {
+          if (end !== undefined) {
+            resume(Effect.fail(end))
+            return
+          }
+          const replyTo = nextReply++
+          asking.set(replyTo, resume as (answer: Exit.Exit<never, ActorStopped>) => void)
+          const takeBack =
+            bytes === undefined ? mailbox.push(request(replyTo)) : mailbox.offer(request(replyTo), bytes)
+          return Effect.sync(() => {
+            asking.delete(replyTo)
+            takeBack?.()
+          })
+        }),
+      reply: (replyTo, answer) => {
+        const resume = asking.get(replyTo)
+        if (resume === undefined) return
+        asking.delete(replyTo)
+        resume(answer as Exit.Exit<never, ActorStopped>)
+      },
+      stopped: Deferred.await(stopped),
+      stop: stop(Cause.empty)
+    }
+    const handlers = makeHandlers(actor)
+    yield* Effect.addFinalizer(() => actor.stop)
+    schedule(turn)
+    return actor
+  })

@@ -1,0 +1,138 @@
+/** Publishing to the Broker actor in this process: groups of payloads on their way in, and their answers. */
+import { Effect, Exit } from "effect"
+import type { BrokerRequest } from "../../actors/Broker.ts"
+import type {
+  PublishOutcome,
+  PublishRun,
+  SessionId,
+  Settlement,
+  Take
+} from "../../actors/broker/Admission.ts"
+import { sessionPendingBytesMax } from "../../protocol/Limits.ts"
+import { BrokerUnavailable, type PublishReceipt, PublishRefused } from "../Broker.ts"
+import { ActorStopped } from "../Interpreter.ts"
+import { type RecordRun, recordBytes, runBytes, sliceRun } from "../OffsetLog.ts"
+
+/** What the machine's handle stands for: the records, by run, and the outcomes that have come. */
+class PublishGroup {
+  readonly outcomes: Array<PublishOutcome> = []
+  constructor(
+    readonly replyTo: number,
+    readonly runs: ReadonlyArray<RecordRun>
+  ) {}
+}
+
+type Ask = <A, E>(
+  request: (replyTo: number) => BrokerRequest,
+  options: { readonly bytes: number }
+) => Effect.Effect<A, E | ActorStopped>
+
+/** An actor of this process that has stopped is a broker that is gone. */
+export const unavailable = (stopped: ActorStopped): BrokerUnavailable =>
+  new BrokerUnavailable({ problem: stopped.message, cause: stopped })
+
+/** What is asked of an actor of this process, with `BrokerUnavailable` in the place of `ActorStopped`. */
+export const orUnavailable = <A, E, R>(
+  asked: Effect.Effect<A, E | ActorStopped, R>
+): Effect.Effect<A, Exclude<E, ActorStopped> | BrokerUnavailable, R> =>
+  Effect.catchIf(
+    asked,
+    (error): error is ActorStopped => error instanceof ActorStopped,
+    (stopped) => Effect.fail(unavailable(stopped))
+  ) as Effect.Effect<A, Exclude<E, ActorStopped> | BrokerUnavailable, R>
+
+/** Cuts a run into ones of at most so many bytes, or of one record: what is admitted, or has to wait, as a whole. */
+const cutRun = (run: RecordRun, runBytesMax: number): ReadonlyArray<RecordRun> => {
+  const cut: Array<RecordRun> = []
+  let from = 0
+  let bytes = 0
+  for (let index = 0; index < run.payloads.length; index++) {
+    const next = recordBytes(run, index)
+    if (index > from && bytes + next > runBytesMax) {
+      cut.push(sliceRun(run, from, index))
+      from = index
+      bytes = 0
+    }
+    bytes += next
+  }
+  if (from < run.payloads.length) cut.push(sliceRun(run, from, run.payloads.length))
+  return cut
+}
+
+/** How a session publishes: in order, with a budget of bytes that have no answer yet. */
+export const makePublish = (ask: Ask, session: SessionId, runBytesMax: number) => {
+  const budget = Effect.unsafeMakeSemaphore(sessionPendingBytesMax)
+  return (records: RecordRun): Effect.Effect<PublishReceipt, PublishRefused | BrokerUnavailable> => {
+    const cut = cutRun(records, runBytesMax)
+    if (cut.length === 0) return Effect.succeed({ duplicates: 0, firstOffset: null })
+    const sizes = cut.map(runBytes)
+    const bytes = sizes.reduce((sum, size) => sum + size, 0)
+    const published = ask<PublishReceipt, PublishRefused>(
+      (replyTo) => {
+        const group = new PublishGroup(replyTo, cut)
+        const runs = cut.map(
+          (run, index): PublishRun => ({
+            group,
+            index,
+            session,
+            count: run.payloads.length,
+            bytes: sizes[index]!,
+            producer: run.producer && { id: run.producer.id, firstSequence: run.producer.firstSequence }
+          })
+        )
+        return { type: "Publish", runs }
+      },
+      { bytes }
+    )
+    return orUnavailable(budget.withPermits(Math.min(bytes, sessionPendingBytesMax))(published))
+  }
+}
+
+const groupOf = (handle: object): PublishGroup => handle as PublishGroup
+
+/** The records that a take stands for. */
+export const takenRecords = ({ group, index, skip }: Take): RecordRun => {
+  const run = groupOf(group).runs[index]!
+  return sliceRun(run, skip, run.payloads.length)
+}
+
+const refusal = (outcome: Extract<PublishOutcome, { _tag: "Refused" }>): PublishRefused => {
+  switch (outcome.reason) {
+    case "fenced":
+      return new PublishRefused({ reason: "fenced", problem: "another session publishes for this producer" })
+    case "too_large":
+      return new PublishRefused({ reason: "too_large", problem: "larger than all that the log may hold" })
+    case "sequence_gap":
+      return new PublishRefused({
+        reason: "sequence_gap",
+        problem: `sequence gap, expected ${outcome.expected}`
+      })
+    case "log_failed":
+      return new PublishRefused({ reason: "log_failed", problem: outcome.problem })
+  }
+}
+
+/** The answer to a group whose every run has an outcome. */
+const answerOf = (outcomes: ReadonlyArray<PublishOutcome>): Exit.Exit<PublishReceipt, PublishRefused> => {
+  let duplicates = 0
+  let firstOffset: PublishReceipt["firstOffset"] = null
+  for (const [index, outcome] of outcomes.entries()) {
+    if (outcome._tag === "Refused") return Exit.fail(refusal(outcome))
+    if (index === 0) firstOffset = outcome.duplicates > 0 ? outcome.duplicateOf : outcome.appendedAt
+    duplicates += outcome.duplicates
+  }
+  return Exit.succeed({ duplicates, firstOffset })
+}
+
+/** Notes outcomes, and answers the groups that are complete with them. */
+export const settle = (
+  settlements: ReadonlyArray<Settlement>,
+  reply: (replyTo: number, answer: Exit.Exit<PublishReceipt, PublishRefused>) => void
+): void => {
+  for (const { group: handle, outcome } of settlements) {
+    const group = groupOf(handle)
+    // Runs of a group are settled in their order.
+    group.outcomes.push(outcome)
+    if (group.outcomes.length === group.runs.length) reply(group.replyTo, answerOf(group.outcomes))
+  }
+}

@@ -1,0 +1,145 @@
+/** An offset log in memory: gone with the process. */
+import { Context, Effect, Layer } from "effect"
+import { type LogBounds, LogId, type Offset, offsetOf } from "../../protocol/Log.ts"
+import {
+  type LogSlice,
+  OffsetLog,
+  type ReadLimits,
+  type RecordRun,
+  recordBytes,
+  runBytes,
+  sliceRun
+} from "../OffsetLog.ts"
+
+export class MemoryLogConfig extends Context.Tag("telemetry/MemoryLogConfig")<
+  MemoryLogConfig,
+  {
+    /** Size at which a segment is closed and the next one begun: the step in which space is freed. */
+    readonly segmentBytes: number
+  }
+>() {
+  static readonly defaults = { segmentBytes: 16 * 1024 * 1024 }
+  static readonly layer = (
+    config: Partial<typeof MemoryLogConfig.defaults> = {}
+  ): Layer.Layer<MemoryLogConfig> =>
+    Layer.succeed(MemoryLogConfig, { ...MemoryLogConfig.defaults, ...config })
+}
+
+interface Segment {
+  readonly first: number
+  next: number
+  bytes: number
+  readonly runs: Array<RecordRun>
+  /** Offset of the first record of each run. */
+  readonly firsts: Array<number>
+}
+
+const emptySegment = (first: number): Segment => ({ first, next: first, bytes: 0, runs: [], firsts: [] })
+
+/** Index of the last of some ascending offsets that is not above `offset`. */
+const lastAtOrBelow = (firsts: ReadonlyArray<number>, offset: number): number => {
+  let low = 0
+  let high = firsts.length - 1
+  while (low < high) {
+    const middle = (low + high + 1) >> 1
+    if (firsts[middle]! <= offset) low = middle
+    else high = middle - 1
+  }
+  return low
+}
+
+/** How many records of a run, from an index on, fit into the limits; the first one does where nothing was read yet. */
+const fitting = (
+  run: RecordRun,
+  from: number,
+  limits: ReadLimits,
+  readBefore: number,
+  bytesBefore: number
+) => {
+  const recordsMax = Math.min(run.payloads.length - from, limits.recordsMax - readBefore)
+  let bytes = 0
+  let count = 0
+  for (; count < recordsMax; count++) {
+    const next = recordBytes(run, from + count)
+    if (readBefore + count > 0 && bytesBefore + bytes + next > limits.bytesMax) break
+    bytes += next
+  }
+  return { count, bytes }
+}
+
+const make = Effect.gen(function* () {
+  const { segmentBytes } = yield* MemoryLogConfig
+  let segments: Array<Segment> = [emptySegment(0)]
+
+  const active = (): Segment => segments[segments.length - 1]!
+
+  const bounds = (): LogBounds => ({
+    oldest: offsetOf(segments[0]!.first),
+    next: offsetOf(active().next),
+    bytes: segments.reduce((bytes, segment) => bytes + segment.bytes, 0),
+    segments: segments
+      .filter((segment) => segment.next > segment.first)
+      .map(({ next, bytes }) => ({ next: offsetOf(next), bytes }))
+  })
+
+  const append = (runs: ReadonlyArray<RecordRun>): void => {
+    let segment = active()
+    for (const run of runs) {
+      if (segment.bytes >= segmentBytes) {
+        segment = emptySegment(segment.next)
+        segments.push(segment)
+      }
+      segment.runs.push(run)
+      segment.firsts.push(segment.next)
+      segment.next += run.payloads.length
+      segment.bytes += runBytes(run)
+    }
+  }
+
+  const read = (from: Offset, limits: ReadLimits): LogSlice => {
+    const firstOffset = offsetOf(Math.max(from, segments[0]!.first))
+    const runs: Array<RecordRun> = []
+    let records = 0
+    let bytes = 0
+    let inSegment = lastAtOrBelow(
+      segments.map((segment) => segment.first),
+      firstOffset
+    )
+    let inRuns = lastAtOrBelow(segments[inSegment]!.firsts, firstOffset)
+    while (inSegment < segments.length) {
+      const { runs: stored, firsts } = segments[inSegment]!
+      const run = stored[inRuns]
+      if (run === undefined) {
+        inSegment++
+        inRuns = 0
+        continue
+      }
+      const start = Math.max(0, firstOffset - firsts[inRuns]!)
+      const fits = fitting(run, start, limits, records, bytes)
+      if (fits.count > 0) runs.push(sliceRun(run, start, start + fits.count))
+      records += fits.count
+      bytes += fits.bytes
+      if (start + fits.count < run.payloads.length) break
+      inRuns++
+    }
+    return { firstOffset, runs }
+  }
+
+  const dropBefore = (offset: Offset): LogBounds => {
+    const { next } = active()
+    const kept = segments.filter((segment) => segment.next > offset)
+    segments = kept.length > 0 ? kept : [emptySegment(next)]
+    return bounds()
+  }
+
+  return OffsetLog.of({
+    logId: LogId.make(crypto.randomUUID()),
+    append: (runs) => Effect.sync(() => append(runs)),
+    read: (from, limits) => Effect.sync(() => read(from, limits)),
+    dropBefore: (offset) => Effect.sync(() => dropBefore(offset)),
+    bounds: Effect.sync(bounds)
+  })
+})
+
+/** A log that lives as long as this layer. */
+export const layerMemory: Layer.Layer<OffsetLog, never, MemoryLogConfig> = Layer.effect(OffsetLog, make)
