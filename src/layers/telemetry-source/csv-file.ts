@@ -9,6 +9,8 @@ import { type Cut, RecordSplitter, type SplitStart } from "./record-splitter.ts"
 
 /** Bytes of one read: large enough that reading costs little beside parsing, small beside everything else in memory. */
 export const readBytes = 256 * 1024
+/** The same for a header, which every pass reads anew and which is short. */
+const headerReadBytes = 8 * 1024
 
 const problems: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
@@ -66,7 +68,7 @@ const cutHeader = (
 ): Effect.Effect<Cut, SourceError> =>
   Effect.gen(function* () {
     const splitter = new RecordSplitter(maxRowBytes, { offset: 0, line: 1 })
-    const buffer = Buffer.allocUnsafe(readBytes)
+    const buffer = Buffer.allocUnsafe(headerReadBytes)
     for (let offset = 0; ; ) {
       const count = yield* read(buffer, offset)
       if (count === 0) splitter.finish()

@@ -16,7 +16,7 @@ export const identityBytesMax = 4096
 const FileIdentity = Schema.Struct({
   sha256: Schema.String.pipe(Schema.length(64)),
   /** How many bytes were hashed. */
-  bytes: Schema.Int.pipe(Schema.between(0, identityBytesMax))
+  bytes: Schema.Int.pipe(Schema.between(1, identityBytesMax))
 })
 export type FileIdentity = typeof FileIdentity.Type
 

@@ -6,6 +6,7 @@
  * broken value is never taken for labels.
  */
 import { reservedLabelNames, type Series, sortLabels } from "../../protocol/Series.ts"
+import { columnNames } from "./csv-header.ts"
 
 /** What a cell of labels holds. */
 export interface ParsedLabels {
@@ -15,22 +16,11 @@ export interface ParsedLabels {
   readonly malformed: ReadonlyArray<string>
 }
 
-/** Labels that say what a column says, lower case: the exporter's own names for them, and the columns. */
+/** Labels that say what a column says, lower case: the exporter's own names for some, and the columns. */
 const columnLabelNames: ReadonlySet<string> = new Set([
   "gpu",
   "__name__",
-  "timestamp",
-  "metric_name",
-  "gpu_id",
-  "device",
-  "uuid",
-  "modelname",
-  "hostname",
-  "container",
-  "pod",
-  "namespace",
-  "value",
-  "labels_raw"
+  ...columnNames.map((name) => name.toLowerCase())
 ])
 
 // The name and what surrounds the opening quote of the value. Sticky, so that it reads at `lastIndex` only.
