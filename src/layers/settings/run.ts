@@ -1,0 +1,321 @@
+/**
+ * What may be set about `run`, component by component. A group's `config` gives a plain record; the composition turns
+ * it into the component's own configuration.
+ */
+import { hostname } from "node:os"
+import { Config, ConfigError, Effect, Either, LogLevel, Option } from "effect"
+import { alias, type Group, group, make, makeLate, type SettingRecord, type Values } from "../Setting.ts"
+import {
+  boolean,
+  bytes,
+  choice,
+  duration,
+  type FleetShape,
+  fleetShape,
+  integer,
+  logLevel,
+  orNone,
+  port,
+  rate,
+  startOffset,
+  text,
+  timerMsMax
+} from "./kinds.ts"
+
+const KiB = 1024
+const MiB = 1024 * KiB
+const GiB = 1024 * MiB
+const hourMs = 3_600_000
+
+const source = {
+  csvPath: makeLate({
+    env: "CSV_PATH",
+    flag: "csv",
+    meaning: "The CSV file to read",
+    kind: text("PATH", 4096),
+    default: () => undefined,
+    shown: "the sample that is shipped"
+  }),
+  simulate: make({
+    env: "SIMULATE",
+    meaning: "Instead of a file, a simulated fleet of so many hosts with so many GPUs each",
+    kind: orNone(fleetShape),
+    default: undefined
+  }),
+  simulateSeed: make({
+    env: "SIMULATE_SEED",
+    meaning: "Which simulated fleet: the same seed gives the same values",
+    kind: integer({ min: 0, max: 2 ** 32 - 1 }, "SEED"),
+    default: 1
+  }),
+  loop: make({
+    env: "LOOP",
+    meaning: "Whether the source starts again when it has ended",
+    kind: boolean,
+    isSwitch: true,
+    default: true
+  }),
+  timestamps: make({
+    env: "TIMESTAMPS",
+    meaning:
+      "Which time a sample gets: when it was read (now), or its own (original; a loop then stores nothing new)",
+    kind: choice("WHICH", ["now", "original"]),
+    default: "now"
+  }),
+  maxRowBytes: make({
+    env: "MAX_ROW_BYTES",
+    meaning: "Longest row of a CSV file; a longer one is rejected",
+    kind: bytes({ min: KiB, max: 8 * MiB }),
+    default: MiB
+  })
+} satisfies SettingRecord
+
+/** Where samples come from. */
+export type SourceChoice =
+  /** `path` is absent where the file that the product ships is meant. */
+  | { readonly kind: "csv"; readonly path: string | undefined }
+  | ({ readonly kind: "simulated"; readonly seed: number } & FleetShape)
+
+/**
+ * Both of a file and a fleet can't be read. A flag silences the other one's variable, which a shell or a manifest may
+ * have set long ago; of the same rank they contradict each other.
+ */
+const sourceChoice: Config.Config<SourceChoice> = Config.all({
+  csv: source.csvPath.given,
+  fleet: source.simulate.given,
+  path: source.csvPath.config,
+  shape: source.simulate.config,
+  seed: source.simulateSeed.config
+}).pipe(
+  Config.mapOrFail(({ csv, fleet, path, shape, seed }) => {
+    const file = { kind: "csv", path } as const
+    if (shape === undefined) return Either.right(file)
+    const simulated = { kind: "simulated", seed, ...shape } as const
+    if (Option.isNone(csv) || Option.isNone(fleet)) return Either.right(simulated)
+    if (csv.value.isFlag !== fleet.value.isFlag) return Either.right(csv.value.isFlag ? file : simulated)
+    const names = `${csv.value.name} and ${fleet.value.name}`
+    return Either.left(
+      ConfigError.InvalidData(
+        [csv.value.name],
+        `${names} contradict each other, expected at most one of them`
+      )
+    )
+  })
+)
+
+/** Where samples come from and how they are read. */
+export interface SourceSettings {
+  readonly source: SourceChoice
+  readonly loop: boolean
+  readonly timestamps: "now" | "original"
+  readonly maxRowBytes: number
+}
+
+export const sourceSettings: Group<typeof source, SourceSettings> = {
+  title: "Source",
+  settings: source,
+  config: Config.all({
+    source: sourceChoice,
+    loop: source.loop.config,
+    timestamps: source.timestamps.config,
+    maxRowBytes: source.maxRowBytes.config
+  })
+}
+
+export const streamerSettings = group("Streamer", {
+  streamerId: makeLate({
+    env: "STREAMER_ID",
+    aliases: [alias("INSTANCE_ID")],
+    meaning: "The name under which the broker knows the streamer",
+    kind: text("ID"),
+    default: () => `streamer-${hostname()}`,
+    shown: "streamer-<hostname>"
+  }),
+  batchSize: make({
+    env: "BATCH_SIZE",
+    meaning: "Samples with which a batch is full",
+    kind: integer({ min: 1, max: 10_000 }),
+    default: 100
+  }),
+  collectIntervalMs: make({
+    env: "COLLECT_INTERVAL",
+    meaning: "How long a batch collects unless it is full before",
+    kind: duration(),
+    default: 5_000
+  }),
+  rate: make({
+    env: "RATE",
+    meaning: "Rows read per second",
+    kind: rate,
+    default: 1_000
+  })
+})
+
+export const brokerSettings = group("Broker", {
+  logRetentionBytes: make({
+    env: "LOG_RETENTION_BYTES",
+    meaning: "Size of the log, in memory; when it is full of what is not stored yet, publishing waits",
+    kind: bytes({ min: 64 * KiB, max: 64 * GiB }),
+    default: 256 * MiB
+  })
+})
+
+export const collectorSettings = group("Collector", {
+  collectorId: makeLate({
+    env: "COLLECTOR_ID",
+    aliases: [alias("INSTANCE_ID")],
+    meaning: "The name under which the broker keeps the collector's checkpoint",
+    kind: text("ID"),
+    default: () => `collector-${hostname()}`,
+    shown: "collector-<hostname>"
+  }),
+  startOffset: make({
+    env: "START_OFFSET",
+    flag: "from",
+    meaning: "Where the collector starts in the log while it has no checkpoint",
+    kind: startOffset,
+    default: "earliest"
+  }),
+  flushIntervalMs: make({
+    env: "FLUSH_INTERVAL",
+    meaning:
+      "The longest that a sample waits for a write; it is written as soon as the write before it has ended",
+    kind: duration(),
+    default: 10_000
+  }),
+  retentionMs: make({
+    env: "RETENTION_PERIOD",
+    meaning: "How old a stored sample may get",
+    kind: orNone(duration({ min: 1_000, max: 100 * 365 * 24 * hourMs })),
+    default: undefined
+  })
+})
+
+export const storeSettings = group("Store", {
+  storageType: make({
+    env: "STORAGE_TYPE",
+    meaning: "Where samples are stored",
+    kind: choice("TYPE", ["memory"]),
+    default: "memory"
+  }),
+  memorySamplesMax: make({
+    env: "MEMORY_MAX_SAMPLES",
+    meaning: "Samples that the memory store keeps; beyond, the oldest go",
+    kind: integer({ min: 1, max: 1_000_000_000 }),
+    default: 1_000_000
+  })
+})
+
+const page = integer({ min: 1, max: 1_000_000 }, "ROWS")
+
+export const gatewaySettings = group("Gateway", {
+  apiHost: make({
+    env: "API_HOST",
+    meaning: "Address that REST is served on; 0.0.0.0 opens it to the network",
+    kind: text("HOST"),
+    default: "127.0.0.1"
+  }),
+  apiPort: make({
+    env: "API_PORT",
+    aliases: [alias("PORT")],
+    meaning: "Port that REST is served on",
+    kind: port,
+    default: 8080
+  }),
+  readTimeoutMs: make({
+    env: "API_READ_TIMEOUT",
+    meaning: "How long a client may take to send its request",
+    kind: duration(),
+    default: 10_000
+  }),
+  writeTimeoutMs: make({
+    env: "API_WRITE_TIMEOUT",
+    meaning: "How long an answer may stand still before its connection is closed",
+    kind: duration(),
+    default: 10_000
+  }),
+  defaultLimit: make({
+    env: "DEFAULT_LIMIT",
+    meaning: "Rows of a page for which no limit is asked",
+    kind: page,
+    default: 100
+  }),
+  maxLimit: make({
+    env: "MAX_LIMIT",
+    aliases: [alias("MAX_PAGE_SIZE")],
+    meaning: "Most rows of a page, whatever limit is asked",
+    kind: page,
+    default: 1_000
+  })
+})
+
+export const processSettings = group("Process", {
+  logLevel: make({
+    env: "LOG_LEVEL",
+    meaning: "The least severe message that is logged",
+    kind: logLevel,
+    default: LogLevel.Info
+  }),
+  drainTimeoutMs: make({
+    env: "DRAIN_TIMEOUT",
+    meaning: "How long stopping may take until what is under way is stored; then exit code 1",
+    kind: duration({ min: 0, max: timerMsMax }),
+    default: 20_000
+  })
+})
+
+/** Every group of `run`, in the order in which they are shown. */
+export const runGroups: ReadonlyArray<Group<SettingRecord, unknown>> = [
+  sourceSettings,
+  streamerSettings,
+  brokerSettings,
+  collectorSettings,
+  storeSettings,
+  gatewaySettings,
+  processSettings
+]
+
+/** Everything that may be set about `run`. */
+export interface RunSettings {
+  readonly source: SourceSettings
+  readonly streamer: Values<typeof streamerSettings.settings>
+  readonly broker: Values<typeof brokerSettings.settings>
+  readonly collector: Values<typeof collectorSettings.settings>
+  readonly store: Values<typeof storeSettings.settings>
+  readonly gateway: Values<typeof gatewaySettings.settings>
+  readonly process: Values<typeof processSettings.settings>
+}
+
+export const runSettings: Config.Config<RunSettings> = Config.all({
+  source: sourceSettings.config,
+  streamer: streamerSettings.config,
+  broker: brokerSettings.config,
+  collector: collectorSettings.config,
+  store: storeSettings.config,
+  gateway: gatewaySettings.config,
+  process: processSettings.config
+})
+
+/** Variables of the earlier system that old manifests set and that mean nothing here. */
+export const ignoredVariables = [
+  "BUFFER_SIZE",
+  "MQ_BUFFER_SIZE",
+  "STREAM_INTERVAL",
+  "GIN_MODE",
+  "ENABLE_SWAGGER",
+  "MQ_TOPIC"
+] as const
+
+/** Which of `ignoredVariables` are set, empty or not. */
+export const ignoredVariablesSet: Config.Config<ReadonlyArray<string>> = Config.all(
+  ignoredVariables.map((name) => Config.option(Config.string(name)))
+).pipe(Config.map((values) => ignoredVariables.filter((_, index) => Option.isSome(values[index]!))))
+
+/** Says once, in one line, which variables are set in vain; nothing where none is. */
+export const tellIgnoredVariables: Effect.Effect<void> = Effect.orDie(ignoredVariablesSet).pipe(
+  Effect.flatMap((names) =>
+    names.length === 0
+      ? Effect.void
+      : Effect.logWarning(`ignored, they mean nothing here: ${names.join(" ")}`)
+  )
+)

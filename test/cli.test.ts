@@ -1,0 +1,183 @@
+import { NodeContext } from "@effect/platform-node"
+import { it } from "@effect/vitest"
+import { ConfigProvider, Console, Effect, Either } from "effect"
+import { describe, expect } from "vitest"
+import packageJson from "../package.json" with { type: "json" }
+import { help, makeCli, type RunOptions, UsageError } from "../src/cli.ts"
+import { load } from "../src/layers/Setting.ts"
+import { type RunSettings, runGroups, runSettings } from "../src/layers/settings/run.ts"
+
+interface Ran {
+  readonly options: RunOptions
+  readonly settings: RunSettings
+}
+
+/** What the command line makes of arguments: how `run` was called, if it was, what was printed, and the failure. */
+const execute = (args: ReadonlyArray<string>, variables: Readonly<Record<string, string>> = {}) =>
+  Effect.gen(function* () {
+    const printed: Array<string> = []
+    const complained: Array<unknown> = []
+    const calls: Array<Ran> = []
+    const console = yield* Effect.console
+    const outcome = yield* makeCli((options) =>
+      Effect.andThen(load(runSettings), (settings) => {
+        calls.push({ options, settings })
+      })
+    )(["node", "telemetry-pipeline", ...args]).pipe(
+      Console.withConsole({
+        ...console,
+        log: (...texts) => Effect.sync(() => printed.push(...texts.map(String))),
+        error: (...texts) => Effect.sync(() => complained.push(...texts))
+      }),
+      Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)))),
+      Effect.provide(NodeContext.layer),
+      Effect.either
+    )
+    // Failures are values here: the caller prints them, once.
+    expect(complained).toEqual([])
+    return { ran: calls[0], calls: calls.length, printed: printed.join("\n"), outcome }
+  })
+
+/** The problem that a command line has. */
+const problem = (args: ReadonlyArray<string>, variables: Readonly<Record<string, string>> = {}) =>
+  execute(args, variables).pipe(
+    Effect.map(({ calls, outcome }) => {
+      expect(calls).toBe(0)
+      return Either.match(outcome, { onLeft: (error) => error.message, onRight: () => "none" })
+    })
+  )
+
+describe("run", () => {
+  it.effect("is what happens where no command is named", () =>
+    Effect.gen(function* () {
+      for (const args of [[], ["run"]]) {
+        const { ran } = yield* execute(args)
+        expect(ran?.options).toEqual({ once: false, serve: false })
+        expect(ran?.settings.streamer.batchSize).toBe(100)
+      }
+    })
+  )
+
+  it.effect("takes flags with and without its name, and they win over variables", () =>
+    Effect.gen(function* () {
+      const flags = [
+        "--batch-size",
+        "7",
+        "--api-port=0",
+        "--csv",
+        "a=b.csv",
+        "--from=latest",
+        "--log-level",
+        "debug"
+      ]
+      for (const args of [flags, ["run", ...flags]]) {
+        const { ran } = yield* execute(args, {
+          BATCH_SIZE: "9",
+          RATE: "max",
+          CSV_PATH: "c.csv",
+          API_PORT: "x"
+        })
+        expect(ran?.settings.streamer).toMatchObject({ batchSize: 7, rate: "max" })
+        expect(ran?.settings.gateway.apiPort).toBe(0)
+        expect(ran?.settings.source.source).toEqual({ kind: "csv", path: "a=b.csv" })
+        expect(ran?.settings.collector.startOffset).toBe("latest")
+        expect(ran?.settings.process.logLevel._tag).toBe("Debug")
+      }
+    })
+  )
+
+  it.effect("has switches, with a no- form and with a value", () =>
+    Effect.gen(function* () {
+      const loops = function* (args: ReadonlyArray<string>, LOOP: string) {
+        return (yield* execute(args, { LOOP })).ran?.settings.source.loop
+      }
+      expect(yield* loops([], "off")).toBe(false)
+      expect(yield* loops(["--loop"], "off")).toBe(true)
+      expect(yield* loops(["--no-loop"], "on")).toBe(false)
+      expect(yield* loops(["--loop=no"], "on")).toBe(false)
+    })
+  )
+
+  it.effect("--once reads once whatever LOOP says", () =>
+    Effect.gen(function* () {
+      const { ran } = yield* execute(["--once", "--serve"], { LOOP: "true" })
+      expect(ran?.options).toEqual({ once: true, serve: true })
+      expect(ran?.settings.source.loop).toBe(false)
+      expect(yield* problem(["--once", "--loop"])).toBe(
+        "--once and --loop contradict each other (see --help)"
+      )
+    })
+  )
+})
+
+describe("what is wrong with a command line is told in one line that names it", () => {
+  const cases: ReadonlyArray<readonly [args: string, line: string]> = [
+    ["--bathc-size 5", "unknown flag --bathc-size (see --help)"],
+    ["run --bathc-size=5", "unknown flag --bathc-size=5 (see --help)"],
+    ["--BATCH-SIZE 5", "unknown flag --BATCH-SIZE (see --help)"],
+    ["-x", "unknown flag -x (see --help)"],
+    ["serve", "unknown command serve, expected run (see --help)"],
+    ["run fast", "unknown argument fast (see --help)"],
+    ["--batch-size", "--batch-size is given twice or without a value (see --help)"],
+    ["--rate 1 --rate 2", "--rate is given twice or without a value (see --help)"],
+    ["--log-level", "--log-level is given twice or without a value (see --help)"],
+    ["--batch-size 0", '--batch-size: "0" is not accepted, expected an integer from 1 to 10000'],
+    ["--storage-type influxdb", '--storage-type: "influxdb" is not accepted, expected memory'],
+    ["--csv a --simulate 1x1", "--csv and --simulate contradict each other, expected at most one of them"]
+  ]
+  for (const [args, line] of cases) {
+    it.effect(args, () => Effect.map(problem(args.split(" ")), (message) => expect(message).toBe(line)))
+  }
+
+  it.effect("and a variable by its own name", () =>
+    Effect.gen(function* () {
+      expect(yield* problem([], { BATCH_SIZE: "0" })).toBe(
+        'BATCH_SIZE: "0" is not accepted, expected an integer from 1 to 10000'
+      )
+    })
+  )
+
+  it.effect("and as a UsageError where it is the command line's form", () =>
+    Effect.gen(function* () {
+      const { outcome } = yield* execute(["--nonsense"])
+      expect(Either.flip(outcome).pipe(Either.getOrThrow)).toBeInstanceOf(UsageError)
+    })
+  )
+})
+
+describe("--help", () => {
+  it("lists every setting with its flag, variable, older names and default", () => {
+    for (const { settings } of runGroups) {
+      for (const { flag, env, aliases, defaultShown } of Object.values(settings)) {
+        const names = [env, ...aliases.map((older) => older.env)].join(", ")
+        const start = help.indexOf(`  ${flag}`)
+        expect(start, flag).toBeGreaterThan(0)
+        const entry = help.slice(start, help.indexOf("]", start) + 1)
+        expect(entry, flag).toContain(`[${names}; default: ${defaultShown}]`)
+        expect(entry.indexOf("\n  --"), `${flag} has an entry of its own`).toBe(-1)
+      }
+    }
+  })
+
+  it("fits a terminal of 120 columns", () => {
+    for (const line of help.split("\n")) expect(line.length, line).toBeLessThanOrEqual(120)
+  })
+
+  it.effect("is printed wherever it stands, and nothing runs", () =>
+    Effect.gen(function* () {
+      for (const args of [["--help"], ["run", "-h"], ["--batch-size", "x", "--help"]]) {
+        const { calls, printed } = yield* execute(args)
+        expect(calls).toBe(0)
+        expect(printed).toBe(help)
+      }
+    })
+  )
+})
+
+it.effect("--version is the package's, and nothing runs", () =>
+  Effect.gen(function* () {
+    const { calls, printed } = yield* execute(["--version"])
+    expect(calls).toBe(0)
+    expect(printed).toContain(packageJson.version)
+  })
+)

@@ -1,0 +1,269 @@
+import { it } from "@effect/vitest"
+import { Config, ConfigProvider, Effect, Exit, FastCheck, Option } from "effect"
+import { describe, expect } from "vitest"
+import { alias, hostOf, load, make, portOf, SettingError, withFlags } from "../../src/layers/Setting.ts"
+import { formatDuration, parseDuration } from "../../src/layers/settings/duration.ts"
+import * as kinds from "../../src/layers/settings/kinds.ts"
+import {
+  ignoredVariablesSet,
+  runGroups,
+  runSettings,
+  sourceSettings,
+  streamerSettings
+} from "../../src/layers/settings/run.ts"
+
+type Texts = Readonly<Record<string, string>>
+
+/** What a config gives, or the problems that it tells, under variables and flags. */
+const read = <A>(
+  config: Config.Config<A>,
+  variables: Texts,
+  flags: Texts = {}
+): A | ReadonlyArray<string> => {
+  const exit = load(config).pipe(
+    withFlags(new Map(Object.entries(flags))),
+    Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)))),
+    Effect.runSyncExit
+  )
+  if (Exit.isSuccess(exit)) return exit.value
+  const error = exit.cause._tag === "Fail" ? exit.cause.error : undefined
+  expect(error).toBeInstanceOf(SettingError)
+  return error!.problems
+}
+
+const batchSize = streamerSettings.settings.batchSize.config
+
+describe("a setting", () => {
+  it("is its default where neither flag nor variable is set", () => {
+    expect(read(batchSize, {})).toBe(100)
+  })
+
+  it("is its variable, and its flag before that", () => {
+    expect(read(batchSize, { BATCH_SIZE: "7" })).toBe(7)
+    expect(read(batchSize, { BATCH_SIZE: "7" }, { "--batch-size": "8" })).toBe(8)
+  })
+
+  it("counts as unset where it is empty or blank", () => {
+    expect(read(batchSize, { BATCH_SIZE: "" })).toBe(100)
+    expect(read(batchSize, { BATCH_SIZE: "  " }, { "--batch-size": "" })).toBe(100)
+  })
+
+  it("is read by its older names where its own is unset", () => {
+    const setting = make({
+      env: "NEW",
+      aliases: [alias("OLD"), alias("OLDER")],
+      meaning: "",
+      kind: kinds.integer({ min: 0, max: 9 }),
+      default: 0
+    })
+    expect(read(setting.config, { OLDER: "3" })).toBe(3)
+    expect(read(setting.config, { OLDER: "3", OLD: "2" })).toBe(2)
+    expect(read(setting.config, { OLDER: "3", OLD: "2", NEW: "1" })).toBe(1)
+    expect(read(setting.config, { OLD: "many" })).toEqual([
+      'OLD: "many" is not accepted, expected an integer from 0 to 9'
+    ])
+  })
+
+  it("takes its part of an address", () => {
+    const host = make({
+      env: "TCP_HOST",
+      aliases: [hostOf("TCP_ADDR")],
+      meaning: "",
+      kind: kinds.text("HOST"),
+      default: "0.0.0.0"
+    }).config
+    const port = make({
+      env: "TCP_PORT",
+      aliases: [portOf("TCP_ADDR")],
+      meaning: "",
+      kind: kinds.port,
+      default: 9000
+    }).config
+    const address = Config.all([host, port])
+    expect(read(address, { TCP_ADDR: "mq:9100" })).toEqual(["mq", 9100])
+    expect(read(address, { TCP_ADDR: ":9100" })).toEqual(["0.0.0.0", 9100])
+    expect(read(address, { TCP_ADDR: "[::1]:9100" })).toEqual(["::1", 9100])
+    expect(read(address, { TCP_ADDR: "mq:9100", TCP_PORT: "9200" })).toEqual(["mq", 9200])
+    expect(read(port, { TCP_ADDR: "mq" })).toEqual([
+      'TCP_ADDR: "mq" is not accepted, expected a port from 0 to 65535 (0: any that is free)'
+    ])
+  })
+
+  it("that can't be read names variable or flag, value and what is accepted, in one line", () => {
+    expect(read(batchSize, { BATCH_SIZE: "ten\nrows" })).toEqual([
+      'BATCH_SIZE: "ten\\nrows" is not accepted, expected an integer from 1 to 10000'
+    ])
+    expect(read(batchSize, { BATCH_SIZE: "10" }, { "--batch-size": "0" })).toEqual([
+      '--batch-size: "0" is not accepted, expected an integer from 1 to 10000'
+    ])
+  })
+
+  it("that can't be read is told together with all others, each once", () => {
+    const id = "x".repeat(257)
+    expect(read(runSettings, { API_PORT: "http", LOOP: "maybe", INSTANCE_ID: id })).toEqual([
+      'LOOP: "maybe" is not accepted, expected true, t, 1, yes, on or false, f, 0, no, off',
+      `INSTANCE_ID: "${"x".repeat(100)}…" is not accepted, expected a text of at most 256 characters`,
+      'API_PORT: "http" is not accepted, expected a port from 0 to 65535 (0: any that is free)'
+    ])
+  })
+
+  it("accepts its own default, as it is shown", () => {
+    for (const { settings } of runGroups) {
+      for (const [field, setting] of Object.entries(settings)) {
+        if (/<hostname>|sample/.test(setting.defaultShown)) continue
+        const fallback = read(setting.config, {})
+        expect(read(setting.config, { [setting.env]: setting.defaultShown }), field).toEqual(fallback)
+      }
+    }
+  })
+
+  it("has a variable and a flag that no other has", () => {
+    const all = runGroups.flatMap(({ settings }) => Object.values(settings))
+    expect(new Set(all.map(({ env }) => env)).size).toBe(all.length)
+    expect(new Set(all.map(({ flag }) => flag)).size).toBe(all.length)
+  })
+})
+
+describe("the source", () => {
+  const source = (variables: Texts, flags: Texts = {}) =>
+    read(
+      Config.map(sourceSettings.config, (settings) => settings.source),
+      variables,
+      flags
+    )
+  const fleet = { kind: "simulated", seed: 1, hosts: 32, gpusPerHost: 8 }
+
+  it("is the shipped sample, a file or a fleet", () => {
+    expect(source({})).toEqual({ kind: "csv", path: undefined })
+    expect(source({ CSV_PATH: "a,b=c.csv" })).toEqual({ kind: "csv", path: "a,b=c.csv" })
+    expect(source({ SIMULATE: "32x8" })).toEqual(fleet)
+    expect(source({ SIMULATE_SEED: "5" }, { "--simulate": "1X2" })).toEqual({
+      kind: "simulated",
+      seed: 5,
+      hosts: 1,
+      gpusPerHost: 2
+    })
+  })
+
+  it("named by a flag silences the other's variable", () => {
+    expect(source({ CSV_PATH: "a.csv" }, { "--simulate": "32x8" })).toEqual(fleet)
+    expect(source({ SIMULATE: "32x8" }, { "--csv": "a.csv" })).toEqual({ kind: "csv", path: "a.csv" })
+  })
+
+  it("can't be both", () => {
+    expect(source({}, { "--csv": "a.csv", "--simulate": "32x8" })).toEqual([
+      "--csv and --simulate contradict each other, expected at most one of them"
+    ])
+    expect(source({ CSV_PATH: "a.csv", SIMULATE: "32x8" })).toEqual([
+      "CSV_PATH and SIMULATE contradict each other, expected at most one of them"
+    ])
+  })
+})
+
+it("variables of the earlier system that mean nothing here are found", () => {
+  expect(read(ignoredVariablesSet, { GIN_MODE: "release", MQ_TOPIC: "t", LOOP: "1" })).toEqual([
+    "GIN_MODE",
+    "MQ_TOPIC"
+  ])
+})
+
+describe("kinds", () => {
+  const reads = <A>(
+    kind: kinds.Kind<A>,
+    accepted: Readonly<Record<string, NoInfer<A>>>,
+    refused: ReadonlyArray<string>
+  ) => {
+    for (const [text, value] of Object.entries(accepted)) {
+      expect(kind.parse(text), text).toEqual(Option.some(value))
+    }
+    for (const text of refused) expect(kind.parse(text), text).toEqual(Option.none())
+  }
+
+  it("durations are Go's and Effect's", () => {
+    reads(
+      kinds.duration({ min: 0, max: 1e12 }),
+      {
+        "500ms": 500,
+        "5s": 5_000,
+        "120h": 432_000_000,
+        "1h30m": 5_400_000,
+        "1.5h": 5_400_000,
+        ".5s": 500,
+        "1500us": 2,
+        "0": 0,
+        "5 seconds": 5_000,
+        "1 hour": 3_600_000
+      },
+      ["5", "s", "-5s", "5 s", "1h 30m", "Infinity", "1e3s", "five seconds", "-1 seconds"]
+    )
+    reads(kinds.duration(), {}, ["0s", "577h", "1us"])
+  })
+
+  it("a duration in Go's notation is read as it was", () => {
+    FastCheck.assert(
+      FastCheck.property(FastCheck.oneof(FastCheck.nat(100_000), FastCheck.nat(2 ** 31 - 1)), (ms) => {
+        expect(parseDuration(formatDuration(ms))).toEqual(Option.some(ms))
+      })
+    )
+  })
+
+  it("sizes have binary and decimal units, or none", () => {
+    reads(
+      kinds.bytes({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+      { "256MiB": 2 ** 28, "10GiB": 10 * 2 ** 30, "1.5 kib": 1536, "10kB": 10_000, "17": 17, "17B": 17 },
+      ["-1", "1.5", "1.0001KiB", "10 Gi B", "MiB", "1XB", "99999999TiB"]
+    )
+    FastCheck.assert(
+      FastCheck.property(
+        FastCheck.nat(2 ** 31 - 1),
+        FastCheck.constantFrom(1, 2 ** 10, 2 ** 20),
+        (n, unit) => {
+          const kind = kinds.bytes({ min: 0, max: Number.MAX_SAFE_INTEGER })
+          expect(kind.parse(kind.show(n * unit))).toEqual(Option.some(n * unit))
+        }
+      )
+    )
+  })
+
+  it("booleans are Go's and Effect's", () => {
+    for (const text of ["true", "TRUE", "t", "1", "yes", "on"]) reads(kinds.boolean, { [text]: true }, [])
+    for (const text of ["false", "F", "0", "no", "off"]) reads(kinds.boolean, { [text]: false }, [])
+    reads(kinds.boolean, {}, ["maybe", "2", "y e s"])
+  })
+
+  it("integers, ports, rates, offsets, fleets and choices refuse what they can't mean", () => {
+    reads(kinds.integer({ min: -1, max: 9 }), { "-1": -1, "+9": 9, "-0": 0 }, [
+      "10",
+      "-2",
+      "1.0",
+      "1e0",
+      "0x1"
+    ])
+    reads(kinds.port, { "0": 0, "65535": 65_535 }, ["65536", "-1", "http"])
+    reads(kinds.rate, { max: "max", MAX: "max", "0.5": 0.5, "1000": 1000 }, [
+      "0",
+      "-1",
+      "1e9",
+      "fast",
+      "Infinity"
+    ])
+    reads(kinds.startOffset, { earliest: "earliest", Latest: "latest", "0": 0, "17": 17 }, [
+      "-1",
+      "1.5",
+      "newest",
+      "9007199254740993"
+    ])
+    reads(kinds.fleetShape, { "2x3": { hosts: 2, gpusPerHost: 3 } }, [
+      "0x1",
+      "1x0",
+      "2",
+      "2x",
+      "x3",
+      "99999x1"
+    ])
+    reads(kinds.choice("WHICH", ["now", "original"]), { now: "now", Original: "original" }, ["then"])
+    reads(kinds.orNone(kinds.port), { none: undefined, "1": 1 }, ["nothing"])
+    expect(Option.map(kinds.logLevel.parse("WARN"), (level) => level.label)).toEqual(Option.some("WARN"))
+    reads(kinds.logLevel, {}, ["all", "loud"])
+  })
+})
