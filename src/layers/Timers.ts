@@ -3,7 +3,7 @@ import { Effect, FiberMap, type Scope } from "effect"
 import { noEvents } from "./Interpreter.ts"
 
 export interface Timers<Name> {
-  /** Calls `fired` after the delay. A timer of that name that runs already starts again. */
+  /** A timer of that name that runs already starts again. */
   readonly armTimer: (params: {
     readonly timer: Name
     readonly delayMs: number
@@ -11,10 +11,13 @@ export interface Timers<Name> {
   readonly disarmTimer: (params: { readonly timer: Name }) => Effect.Effect<ReadonlyArray<never>>
 }
 
-export const make = <Name extends string>(
-  fired: (timer: Name) => void
-): Effect.Effect<Timers<Name>, never, Scope.Scope> =>
-  Effect.map(FiberMap.make<Name>(), (running) => ({
+/** Timers that live as long as the scope; given what is to be done when one has fired, the handlers of their commands. */
+export const make = <Name extends string>(): Effect.Effect<
+  (fired: (timer: Name) => void) => Timers<Name>,
+  never,
+  Scope.Scope
+> =>
+  Effect.map(FiberMap.make<Name>(), (running) => (fired) => ({
     armTimer: ({ timer, delayMs }) =>
       Effect.as(
         FiberMap.run(

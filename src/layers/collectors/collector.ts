@@ -1,0 +1,274 @@
+/** One collector: its machine, interpreted over a broker and a store. */
+import { Deferred, Effect, ExecutionStrategy, Exit, Scope } from "effect"
+import {
+  type CollectorRequest,
+  type CollectorSnapshot,
+  type CollectorTimer,
+  collectorStepper
+} from "../../actors/Collector.ts"
+import type { CollectorFact } from "../../protocol/CollectorFact.ts"
+import {
+  collectorCreditBytes,
+  collectorCreditMessages,
+  collectorWritesMax,
+  retryDelayMsMax,
+  retryDelayMsMin,
+  writeSamplesMax
+} from "../../protocol/Limits.ts"
+import { type Offset, offsetOf, type StartFrom, type SubscriberId } from "../../protocol/Log.ts"
+import { encodeSample } from "../../protocol/Sample.ts"
+import { Broker, type Delivery, type Subscription } from "../Broker.ts"
+import { CollectorFailed, type CollectorProgress } from "../Collectors.ts"
+import { type Actor, type Handlers, noEvents, spawn } from "../Interpreter.ts"
+import { Rejects } from "../Rejects.ts"
+import { TelemetryStore } from "../TelemetryStore.ts"
+import * as Timers from "../Timers.ts"
+import * as Trace from "../Trace.ts"
+import { Inbox } from "./Inbox.ts"
+
+export interface CollectorOptions {
+  readonly collectorId: SubscriberId
+  /** Where to start where there is no checkpoint. */
+  readonly from: StartFrom
+}
+
+export interface Collector {
+  readonly progress: Effect.Effect<CollectorProgress>
+  /** Completes when its checkpoint has reached an offset; it collects no further. */
+  readonly drainTo: (offset: Offset) => Effect.Effect<void, CollectorFailed>
+  readonly failed: Effect.Effect<never, CollectorFailed>
+  /** Its last facts. */
+  readonly trace: Effect.Effect<ReadonlyArray<CollectorFact>>
+  readonly snapshot: () => CollectorSnapshot
+}
+
+type Event = CollectorRequest | CollectorFact
+type CollectorCommand = ReturnType<typeof collectorStepper.initial>[1][number]
+type Self = Actor<CollectorSnapshot, Event>
+
+const isFact = (event: Event): event is CollectorFact =>
+  event.type === "SubscriptionStarted" ||
+  event.type === "BatchPersisted" ||
+  event.type === "GapNoted" ||
+  event.type === "CheckpointCommitted"
+
+interface Resources {
+  readonly options: CollectorOptions
+  readonly broker: Broker["Type"]
+  readonly store: TelemetryStore["Type"]
+  readonly rejects: Rejects["Type"]
+  readonly scope: Scope.Scope
+  readonly inbox: Inbox
+  readonly done: Deferred.Deferred<void, CollectorFailed>
+  readonly timers: (fired: (timer: CollectorTimer) => void) => Timers.Timers<CollectorTimer>
+  readonly progress: { messagesReceived: number; samplesStored: number; messagesMissed: number }
+}
+
+/** Takes in one delivery, message by message: decoding is the work here, so others get a turn in between. */
+const receive = ({ inbox, progress }: Resources, self: Self, delivery: Delivery): Effect.Effect<void> => {
+  if (delivery._tag === "Gap") {
+    return Effect.sync(() => {
+      progress.messagesMissed += delivery.to - delivery.from
+      self.send({ type: "GapTold", from: delivery.from, to: delivery.to })
+    })
+  }
+  return Effect.forEach(
+    delivery.payloads,
+    (payload, index) =>
+      Effect.zipRight(
+        Effect.yieldNow(),
+        Effect.sync(() => {
+          const from = offsetOf(delivery.firstOffset + index)
+          const samples = inbox.add(from, payload)
+          progress.messagesReceived++
+          self.send({ type: "MessagesReceived", from, to: offsetOf(from + 1), samples })
+        })
+      ),
+    { discard: true }
+  )
+}
+
+/** Subscribes, and takes in what is delivered until the subscription ends or the scope closes. */
+const collect = (resources: Resources, self: Self, subscribed: (subscription: Subscription) => void) => {
+  const { broker, options } = resources
+  const subscribe = broker.subscribe({
+    subscriberId: options.collectorId,
+    from: options.from,
+    resume: true,
+    creditMessages: collectorCreditMessages,
+    creditBytes: collectorCreditBytes
+  })
+  const takeIn = (subscription: Subscription) =>
+    Effect.forever(
+      Effect.flatMap(subscription.deliveries, (deliveries) =>
+        Effect.forEach(deliveries, (delivery) => receive(resources, self, delivery), { discard: true })
+      )
+    )
+  return subscribe.pipe(
+    Effect.tap((subscription) => {
+      subscribed(subscription)
+      self.send({ type: "SubscribeAnswered", start: subscription.start })
+    }),
+    Effect.matchEffect({
+      onFailure: ({ message }) =>
+        Effect.as(Effect.logWarning(message), self.send({ type: "SubscribeFailed" })),
+      onSuccess: (subscription) =>
+        Effect.catchTags(takeIn(subscription), {
+          SubscriptionTakenOver: () => Effect.sync(() => self.send({ type: "SubscriptionTakenOver" })),
+          BrokerUnavailable: () => Effect.sync(() => self.send({ type: "SubscriptionLost" }))
+        })
+    })
+  )
+}
+
+type Persist = Extract<CollectorCommand, { readonly type: "persistBatch" }>["params"]
+
+const persist = (
+  { store, rejects, inbox, progress }: Resources,
+  params: Persist
+): Effect.Effect<CollectorRequest> => {
+  const { write, from, to, firstSample, samples: count } = params
+  const samples = inbox.samples(from, to, firstSample, count)
+  return store.write(samples).pipe(
+    Effect.map(({ stored, olderThanRetention }): CollectorRequest => {
+      progress.samplesStored += stored
+      for (const index of olderThanRetention) {
+        rejects.add("older_than_retention", () => ({
+          origin: `offsets ${from} to ${to - 1}`,
+          input: encodeSample(samples[index]!)
+        }))
+      }
+      return { type: "PersistSucceeded", write }
+    }),
+    Effect.catchTags({
+      StoreUnavailable: ({ message }) =>
+        Effect.as(Effect.logWarning(message), { type: "PersistFailed", write } as const),
+      WriteRefused: ({ problem }) =>
+        Effect.succeed<CollectorRequest>({ type: "PersistRefused", write, problem })
+    })
+  )
+}
+const commit = (subscription: Subscription, offset: Offset): Effect.Effect<CollectorRequest> =>
+  subscription.commit(offset).pipe(
+    Effect.map((committed): CollectorRequest => ({ type: "CommitAnswered", offset: committed })),
+    Effect.catchTags({
+      SubscriptionTakenOver: () => Effect.succeed<CollectorRequest>({ type: "SubscriptionTakenOver" }),
+      CommitRefused: () => Effect.succeed<CollectorRequest>({ type: "SubscriptionLost" }),
+      BrokerUnavailable: () => Effect.succeed<CollectorRequest>({ type: "SubscriptionLost" })
+    })
+  )
+
+/** An attempt to subscribe, and the subscription that came of it. */
+interface Attempt {
+  readonly scope: Scope.CloseableScope
+  subscription?: Subscription
+}
+
+const makeHandlers =
+  (resources: Resources) =>
+  (self: Self): Handlers<CollectorCommand, Event> => {
+    const { options, rejects, scope, inbox, done, timers } = resources
+    const start = (work: Effect.Effect<CollectorRequest>) =>
+      Effect.as(Effect.forkIn(Effect.map(work, self.send), scope), noEvents)
+    let current: Attempt | undefined
+    return {
+      ...timers((timer) => self.send({ type: "TimerFired", timer })),
+      subscribe: () =>
+        Effect.gen(function* () {
+          if (current !== undefined) yield* Scope.close(current.scope, Exit.void)
+          const attempt: Attempt = { scope: yield* Scope.fork(scope, ExecutionStrategy.sequential) }
+          current = attempt
+          const collecting = collect(resources, self, (subscription) => {
+            attempt.subscription = subscription
+          })
+          yield* Effect.forkIn(Scope.extend(collecting, attempt.scope), attempt.scope)
+          return noEvents
+        }),
+      persistBatch: (params) => start(persist(resources, params)),
+      quarantineSample: ({ from, to, sample, problem }) =>
+        Effect.sync(() => {
+          const [refused] = inbox.samples(from, to, sample, 1)
+          rejects.add("refused_by_store", () => ({
+            origin: `offsets ${from} to ${to - 1}: ${problem}`,
+            input: encodeSample(refused!)
+          }))
+          return noEvents
+        }),
+      forgetMessages: ({ below }) =>
+        Effect.sync(() => {
+          inbox.forget(below)
+          return noEvents
+        }),
+      forgetAllMessages: () =>
+        Effect.sync(() => {
+          inbox.forgetAll()
+          return noEvents
+        }),
+      commitOffset: ({ offset }) => start(commit(current!.subscription!, offset)),
+      record: ({ fact }) => Effect.succeed([fact]),
+      finish: () => Effect.as(Deferred.succeed(done, undefined), noEvents),
+      fail: ({ problem }) =>
+        Effect.as(
+          Deferred.fail(done, new CollectorFailed({ collectorId: options.collectorId, problem })),
+          noEvents
+        )
+    }
+  }
+
+/** Starts a collector. Closing the scope ends it where it is, as a kill would; `drainTo` first waits for its checkpoint. */
+export const makeCollector = (
+  options: CollectorOptions
+): Effect.Effect<Collector, never, Broker | TelemetryStore | Rejects | Scope.Scope> =>
+  Effect.gen(function* () {
+    const rejects = yield* Rejects
+    const resources: Resources = {
+      options,
+      broker: yield* Broker,
+      store: yield* TelemetryStore,
+      rejects,
+      scope: yield* Effect.scope,
+      inbox: new Inbox(rejects),
+      done: yield* Deferred.make<void, CollectorFailed>(),
+      timers: yield* Timers.make<CollectorTimer>(),
+      progress: { messagesReceived: 0, samplesStored: 0, messagesMissed: 0 }
+    }
+    const trace = Trace.make<CollectorFact>()
+    const actor = yield* spawn({
+      name: `collector ${options.collectorId}`,
+      stepper: collectorStepper,
+      initial: collectorStepper.initial({
+        writesMax: collectorWritesMax,
+        writeSamplesMax,
+        retryDelayMsMin,
+        retryDelayMsMax
+      }),
+      isFact,
+      journal: (facts) => trace.keep(facts.filter(isFact)),
+      handlers: makeHandlers(resources)
+    })
+    // An actor that ends by a defect must not leave anybody waiting.
+    yield* Effect.forkScoped(
+      Effect.flatMap(actor.stopped, ({ message }) =>
+        Deferred.fail(
+          resources.done,
+          new CollectorFailed({ collectorId: options.collectorId, problem: message })
+        )
+      )
+    )
+    const done = Deferred.await(resources.done)
+    return {
+      progress: Effect.sync(() => ({
+        collectorId: options.collectorId,
+        ...resources.progress,
+        checkpoint: actor.snapshot().context.recoverable.checkpoint
+      })),
+      drainTo: (to) =>
+        Effect.suspend(() => {
+          actor.send({ type: "Drain", to })
+          return done
+        }),
+      failed: Effect.zipRight(done, Effect.never),
+      trace: trace.recent,
+      snapshot: actor.snapshot
+    }
+  })

@@ -1,0 +1,231 @@
+/** One streamer: its machine, interpreted over a source and a broker. */
+import { Clock, Deferred, Effect, Option, Scope } from "effect"
+import {
+  type StreamerRequest,
+  type StreamerSnapshot,
+  type StreamerTimer,
+  streamerStepper
+} from "../../actors/Streamer.ts"
+import {
+  retryDelayMsMax,
+  retryDelayMsMin,
+  streamerReadRowsMin,
+  streamerWindowBatches,
+  streamerWindowBytes
+} from "../../protocol/Limits.ts"
+import { type ProducerId, sequenceOf } from "../../protocol/Log.ts"
+import type { StreamerFact } from "../../protocol/StreamerFact.ts"
+import { Broker, type ProducerSession } from "../Broker.ts"
+import { type Actor, type Handlers, noEvents, spawn } from "../Interpreter.ts"
+import { StreamerFailed, type StreamerProgress } from "../Streamers.ts"
+import { type SourceReader, TelemetrySource } from "../TelemetrySource.ts"
+import * as Timers from "../Timers.ts"
+import * as Trace from "../Trace.ts"
+import { Outbox } from "./Outbox.ts"
+import * as Pace from "./Pace.ts"
+
+export interface StreamerOptions {
+  readonly streamerId: ProducerId
+  /** Samples in a full batch. */
+  readonly batchSize: number
+  /** How long a batch collects unless it is full. */
+  readonly collectIntervalMs: number
+  readonly rowsPerSecond: number | "max"
+}
+
+export interface Streamer {
+  readonly progress: Effect.Effect<StreamerProgress>
+  readonly done: Effect.Effect<void, StreamerFailed>
+  readonly drain: Effect.Effect<void, StreamerFailed>
+  /** Its last facts. */
+  readonly trace: Effect.Effect<ReadonlyArray<StreamerFact>>
+  readonly snapshot: () => StreamerSnapshot
+}
+
+type Event = StreamerRequest | StreamerFact
+type StreamerCommand = ReturnType<typeof streamerStepper.initial>[1][number]
+
+const isFact = (event: Event): event is StreamerFact =>
+  event.type === "ProducerResumed" ||
+  event.type === "BatchesSealed" ||
+  event.type === "BatchesAcknowledged" ||
+  event.type === "SourceEnded"
+
+/** What is shared by the handlers of one streamer. */
+interface Resources {
+  readonly options: StreamerOptions
+  readonly broker: Broker["Type"]
+  readonly source: TelemetrySource["Type"]
+  readonly scope: Scope.Scope
+  readonly outbox: Outbox
+  readonly pace: Pace.Pace
+  readonly done: Deferred.Deferred<void, StreamerFailed>
+  readonly stopReading: Deferred.Deferred<void>
+  readonly timers: (fired: (timer: StreamerTimer) => void) => Timers.Timers<StreamerTimer>
+  readonly progress: { rowsRead: number; samplesRead: number; batchesPublished: number }
+}
+
+/** Starts work whose outcome comes back as a request. */
+const inBackground =
+  (self: Actor<StreamerSnapshot, Event>, scope: Scope.Scope) => (work: Effect.Effect<StreamerRequest>) =>
+    Effect.as(Effect.forkIn(Effect.map(work, self.send), scope), noEvents)
+
+const readFrom = (
+  reader: SourceReader,
+  { pace, outbox, progress, stopReading }: Resources,
+  rowsMax: number
+) =>
+  pace.due(rowsMax).pipe(
+    Effect.flatMap(reader.read),
+    Effect.map(
+      Option.match({
+        onNone: (): StreamerRequest => ({ type: "SourceExhausted" }),
+        onSome: (chunk): StreamerRequest => {
+          pace.spend(chunk.rowsRead)
+          progress.rowsRead += chunk.rowsRead
+          progress.samplesRead += chunk.samples.length
+          outbox.add(chunk)
+          return { type: "RowsRead", samples: chunk.samples.length }
+        }
+      })
+    ),
+    Effect.catchTag("SourceError", ({ message }) =>
+      Effect.succeed<StreamerRequest>({ type: "SourceFailed", problem: message })
+    ),
+    Effect.raceFirst(Effect.as(Deferred.await(stopReading), { type: "RowsRead", samples: 0 } as const))
+  )
+
+const publish = (
+  session: ProducerSession,
+  batches: Parameters<ProducerSession["publish"]>[0],
+  connection: number
+) =>
+  session.publish(batches).pipe(
+    Effect.as<StreamerRequest>({
+      type: "PublishAnswered",
+      next: sequenceOf(batches.firstSequence + batches.payloads.length)
+    }),
+    Effect.catchTags({
+      BrokerUnavailable: () => Effect.succeed<StreamerRequest>({ type: "PublishFailed", connection }),
+      PublishRefused: ({ reason, problem }) =>
+        Effect.succeed<StreamerRequest>(
+          reason === "fenced" || reason === "too_large"
+            ? { type: "PublishRefused", connection, problem }
+            : { type: "PublishFailed", connection }
+        )
+    })
+  )
+
+const makeHandlers =
+  (resources: Resources) =>
+  (self: Actor<StreamerSnapshot, Event>): Handlers<StreamerCommand, Event> => {
+    const { options, broker, source, scope, outbox, done, stopReading, timers, progress } = resources
+    const start = inBackground(self, scope)
+    let session: ProducerSession | undefined
+    let reader: SourceReader | undefined
+    return {
+      ...timers((timer) => self.send({ type: "TimerFired", timer })),
+      sayHello: ({ connection }) =>
+        start(
+          broker.hello(options.streamerId).pipe(
+            Effect.map((answered): StreamerRequest => {
+              session = answered
+              const { lastSequence, lastPosition } = answered
+              return { type: "HelloAnswered", connection, lastSequence, lastPosition }
+            }),
+            Effect.catchTag("BrokerUnavailable", ({ message }) =>
+              Effect.as(Effect.logWarning(message), { type: "HelloFailed", connection } as const)
+            )
+          )
+        ),
+      openSource: ({ position }) =>
+        start(
+          source.open(Option.fromNullable(position)).pipe(
+            Effect.provideService(Scope.Scope, scope),
+            Effect.map((opened): StreamerRequest => {
+              reader = opened
+              return { type: "SourceOpened" }
+            }),
+            Effect.catchTag("SourceError", ({ message }) =>
+              Effect.succeed<StreamerRequest>({ type: "SourceFailed", problem: message })
+            )
+          )
+        ),
+      readSource: ({ rowsMax }) => start(readFrom(reader!, resources, rowsMax)),
+      stopReading: () => Effect.as(Deferred.succeed(stopReading, undefined), noEvents),
+      sealBatches: ({ firstSequence, samples, batchSize }) =>
+        Effect.map(Clock.currentTimeNanos, (nowNs) => [
+          outbox.seal(firstSequence, samples, batchSize, nowNs)
+        ]),
+      publishBatches: ({ connection, firstSequence, next }) =>
+        start(publish(session!, outbox.batches(firstSequence, next), connection)),
+      forgetBatches: ({ next }) =>
+        Effect.sync(() => {
+          progress.batchesPublished += outbox.forget(next)
+          return noEvents
+        }),
+      record: ({ fact }) => Effect.succeed([fact]),
+      finish: () => Effect.as(Deferred.succeed(done, undefined), noEvents),
+      fail: ({ problem }) =>
+        Effect.as(
+          Deferred.fail(done, new StreamerFailed({ streamerId: options.streamerId, problem })),
+          noEvents
+        )
+    }
+  }
+
+/** Starts a streamer. Closing the scope ends it where it is, as a kill would; `drain` first loses nothing that was read. */
+export const makeStreamer = (
+  options: StreamerOptions
+): Effect.Effect<Streamer, never, Broker | TelemetrySource | Scope.Scope> =>
+  Effect.gen(function* () {
+    const resources: Resources = {
+      options,
+      broker: yield* Broker,
+      source: yield* TelemetrySource,
+      scope: yield* Effect.scope,
+      outbox: new Outbox(options.streamerId),
+      pace: yield* Pace.make(options.rowsPerSecond),
+      done: yield* Deferred.make<void, StreamerFailed>(),
+      stopReading: yield* Deferred.make<void>(),
+      timers: yield* Timers.make<StreamerTimer>(),
+      progress: { rowsRead: 0, samplesRead: 0, batchesPublished: 0 }
+    }
+    const trace = Trace.make<StreamerFact>()
+    const actor = yield* spawn({
+      name: `streamer ${options.streamerId}`,
+      stepper: streamerStepper,
+      initial: streamerStepper.initial({
+        batchSize: options.batchSize,
+        collectIntervalMs: options.collectIntervalMs,
+        windowBatches: streamerWindowBatches,
+        windowBytes: streamerWindowBytes,
+        readRowsMax: Math.max(options.batchSize, streamerReadRowsMin),
+        retryDelayMsMin,
+        retryDelayMsMax
+      }),
+      isFact,
+      journal: (facts) => trace.keep(facts.filter(isFact)),
+      handlers: makeHandlers(resources)
+    })
+    // An actor that ends by a defect must not leave anybody waiting.
+    yield* Effect.forkScoped(
+      Effect.flatMap(actor.stopped, ({ message }) =>
+        Deferred.fail(
+          resources.done,
+          new StreamerFailed({ streamerId: options.streamerId, problem: message })
+        )
+      )
+    )
+    const done = Deferred.await(resources.done)
+    return {
+      progress: Effect.sync(() => ({ streamerId: options.streamerId, ...resources.progress })),
+      done,
+      drain: Effect.suspend(() => {
+        actor.send({ type: "Drain" })
+        return done
+      }),
+      trace: trace.recent,
+      snapshot: actor.snapshot
+    }
+  })
