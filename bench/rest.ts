@@ -1,0 +1,126 @@
+/**
+ * REST: a page of 100 samples from the gateway against plain node:http serving the same bytes, in one run.
+ *
+ * `npx tsx bench/rest.ts`. The two alternate, so that what else the machine does hits both; the ratio is what counts. The
+ * client runs in a thread of its own. `/health` is asked all the while, to see that it is answered under load.
+ */
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+// @ts-expect-error: it ships no types
+import autocannon from "autocannon"
+import { Effect, Layer } from "effect"
+import { GatewayAddress, layer as gateway } from "../src/http/Gateway.ts"
+import { GatewayConfig } from "../src/http/GatewayConfig.ts"
+import * as Rejects from "../src/layers/Rejects.ts"
+import * as Scheduler from "../src/layers/Scheduler.ts"
+import { TelemetryStore } from "../src/layers/TelemetryStore.ts"
+import { layerMemory, MemoryStoreConfig } from "../src/layers/telemetry-store/memory.ts"
+import type { Sample } from "../src/protocol/Sample.ts"
+import type { Series } from "../src/protocol/Series.ts"
+
+const rounds = 7
+const secondsPerRound = 2
+const connections = 20
+const gpus = 16
+const samplesPerSeries = 200
+const metricNames = ["DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_POWER_USAGE"]
+const startNs = 1_752_871_354_000_000_000n
+
+const uuidOf = (gpu: number) => `GPU-5fd4f087-86f3-7a43-b711-${String(gpu).padStart(12, "0")}`
+
+const seriesOf = (gpu: number, metricName: string): Series => ({
+  metricName,
+  uuid: uuidOf(gpu),
+  hostname: "mtv5-dgx1-hgpu-031",
+  gpuId: gpu,
+  device: `nvidia${gpu}`,
+  modelName: "NVIDIA H100 80GB HBM3",
+  container: "",
+  pod: "",
+  namespace: "",
+  labels: [["job", "dgx_dcgm_exporter"]]
+})
+
+const samples: ReadonlyArray<Sample> = Array.from({ length: gpus }, (_, gpu) =>
+  metricNames.flatMap((metricName) => {
+    const series = seriesOf(gpu, metricName)
+    return Array.from({ length: samplesPerSeries }, (_, i) => ({
+      series,
+      timeNs: startNs + BigInt(i) * 5_000_000_123n,
+      value: (i * 37) % 101
+    }))
+  })
+).flat()
+
+/** Requests per second, and the worst latency in ms. */
+const load = async (url: string): Promise<{ perSecond: number; worstMs: number }> => {
+  const result = await autocannon({ url, connections, duration: secondsPerRound, workers: 1 })
+  if (result.non2xx + result.errors > 0) throw new Error(`${url}: ${result.non2xx + result.errors} failed`)
+  return { perSecond: result.requests.average, worstMs: result.latency.max }
+}
+
+const median = (numbers: ReadonlyArray<number>): number =>
+  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!
+
+/** Asks `/health` ten times a second until stopped; answers the slowest answer in ms. */
+const watchHealth = (url: string) => {
+  let slowestMs = 0
+  const timer = setInterval(async () => {
+    const start = performance.now()
+    await (await fetch(`${url}/health`)).text()
+    slowestMs = Math.max(slowestMs, performance.now() - start)
+  }, 100)
+  return () => {
+    clearInterval(timer)
+    return slowestMs
+  }
+}
+
+const measure = async (url: string) => {
+  const path = `/api/v1/gpus/${uuidOf(3)}/telemetry?limit=100`
+  const bytes = Buffer.from(await (await fetch(url + path)).arrayBuffer())
+  const plain = createServer((_, response) => {
+    response.writeHead(200, { "content-type": "application/json", "content-length": bytes.length })
+    response.end(bytes)
+  })
+  await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve))
+  const plainUrl = `http://127.0.0.1:${(plain.address() as AddressInfo).port}/`
+
+  const stop = watchHealth(url)
+  const plainRates: Array<number> = []
+  const gatewayRates: Array<number> = []
+  for (let round = 0; round < rounds; round++) {
+    plainRates.push((await load(plainUrl)).perSecond)
+    gatewayRates.push((await load(url + path)).perSecond)
+  }
+  const routed = await load(`${url}/api/v1/gpus/${uuidOf(3).replace("-", "%2D")}/telemetry?limit=100`)
+  const slowestHealthMs = stop()
+  plain.close()
+  plain.closeAllConnections()
+
+  const [p, g] = [median(plainRates), median(gatewayRates)]
+  const ratio = median(gatewayRates.map((rate, round) => rate / plainRates[round]!))
+  console.log(`page of 100 samples, ${bytes.length} bytes, ${connections} connections, requests per second:`)
+  console.log(`  plain node:http       ${p.toFixed(0)}  (${plainRates.map((r) => r.toFixed(0)).join(" ")})`)
+  console.log(`  gateway               ${g.toFixed(0)}  (${gatewayRates.map((r) => r.toFixed(0)).join(" ")})`)
+  console.log(`  gateway, past the lane ${routed.perSecond.toFixed(0)}`)
+  console.log(`  ratio                 ${ratio.toFixed(2)}  (median of the rounds; aim: 0.3)`)
+  console.log(`  slowest /health       ${slowestHealthMs.toFixed(0)} ms`)
+}
+
+const program = Effect.gen(function* () {
+  yield* (yield* TelemetryStore).write(samples)
+  const { url } = yield* GatewayAddress
+  yield* Effect.promise(() => measure(url))
+})
+
+await program.pipe(
+  Effect.provide(gateway),
+  Effect.provide([
+    layerMemory.pipe(Layer.provide(MemoryStoreConfig.layer())),
+    Rejects.layer,
+    GatewayConfig.layer({ port: 0 })
+  ]),
+  Effect.provide(Scheduler.layer),
+  Effect.runPromise
+)

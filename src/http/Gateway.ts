@@ -1,0 +1,52 @@
+/**
+ * The gateway: `GatewayApi` served over the telemetry store.
+ *
+ * It keeps nothing of its own; any number of them may stand before one store.
+ */
+import { HttpApiBuilder, HttpMiddleware, HttpRouter, HttpServer } from "@effect/platform"
+import { NodeHttpServer } from "@effect/platform-node"
+import { Context, Effect, Layer } from "effect"
+import type { Rejects } from "../layers/Rejects.ts"
+import type { TelemetryStore } from "../layers/TelemetryStore.ts"
+import { GatewayApi } from "./GatewayApi.ts"
+import { GatewayConfig } from "./GatewayConfig.ts"
+import * as Failures from "./gateway/Failures.ts"
+import * as FastLane from "./gateway/FastLane.ts"
+import * as Fleet from "./gateway/Fleet.ts"
+import * as Gpus from "./gateway/Gpus.ts"
+import * as Operations from "./gateway/Operations.ts"
+import * as Pages from "./gateway/Pages.ts"
+import * as Telemetry from "./gateway/Telemetry.ts"
+import { type ListenError, type Listening, listen } from "./Listener.ts"
+
+/** Where the gateway listens: with port 0, the port that it was given. */
+export class GatewayAddress extends Context.Tag("telemetry/GatewayAddress")<GatewayAddress, Listening>() {}
+
+/** The router's own defaults ignore case, and drop slashes also within parameters. */
+const routing = { caseSensitive: true, ignoreDuplicateSlashes: false, maxParamLength: 1024 }
+
+const serve = Effect.gen(function* () {
+  const config = yield* GatewayConfig
+  const app = yield* HttpRouter.withRouterConfig(HttpApiBuilder.httpApp, routing)
+  const routed = yield* NodeHttpServer.makeHandler(app).pipe(
+    // A span per request costs a third of a small answer.
+    Effect.locally(HttpMiddleware.currentTracerDisabledWhen, () => true)
+  )
+  const lane = yield* FastLane.make
+  return yield* listen((request, response) => {
+    if (!lane(request, response, routed)) routed(request, response)
+  }, config)
+})
+
+const api = HttpApiBuilder.api(GatewayApi).pipe(
+  Layer.provide([Gpus.layer, Telemetry.layer, Fleet.layer, Operations.layer])
+)
+
+/** Serves until its scope closes. */
+export const layer: Layer.Layer<GatewayAddress, ListenError, TelemetryStore | Rejects | GatewayConfig> =
+  Layer.scoped(GatewayAddress, serve).pipe(
+    Layer.provide(Pages.layer),
+    Layer.provide(Failures.layer),
+    Layer.provide(api),
+    Layer.provide([HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer, HttpServer.layerContext])
+  )

@@ -1,0 +1,63 @@
+/** `GET /rejects`, which every HTTP server of ours answers: what this process rejected, by reason. */
+import { Effect, Schema } from "effect"
+import { Rejects } from "../layers/Rejects.ts"
+import { RejectReason } from "../protocol/Reject.ts"
+
+const RejectedInput = Schema.Struct({
+  origin: Schema.String.annotations({
+    description: "Where it came from: file and row, or message offset and index",
+    examples: ["dcgm_metrics.csv:17"]
+  }),
+  input: Schema.String.annotations({
+    description: "The input itself, cut at 1 KiB",
+    examples: [
+      '"2025-07-18T20:42:34Z","DCGM_FI_DEV_GPU_UTIL","0","nvidia0","GPU-5fd4f087","","","","","","n/a",""'
+    ]
+  })
+}).annotations({ identifier: "RejectedInput", description: "One rejected input" })
+
+const example = { origin: "dcgm_metrics.csv:17", input: "…,n/a," }
+
+const RejectedForReason = Schema.Struct({
+  count: Schema.NonNegativeInt.annotations({
+    description: "Inputs rejected for this reason since the process started",
+    examples: [3]
+  }),
+  recent: Schema.Array(RejectedInput).annotations({
+    description: "The last of them, at most 100, the newest last",
+    examples: [[example]]
+  })
+}).annotations({ identifier: "RejectedForReason", description: "What was rejected for one reason" })
+
+/** Counts by reason; only reasons that occurred. */
+export const RejectCounts = Schema.Record({ key: Schema.String, value: Schema.NonNegativeInt }).annotations({
+  description: "Rejected inputs of this process by reason; a reason that never occurred is left out",
+  examples: [{ bad_value: 3, sentinel: 1 }]
+})
+
+export const Rejections = Schema.Struct({
+  total: Schema.NonNegativeInt.annotations({
+    description: "Inputs that this process rejected since it started",
+    examples: [3]
+  }),
+  reasons: Schema.Record({ key: Schema.String, value: RejectedForReason }).annotations({
+    description: `By reason; one that never occurred is left out. The reasons are ${RejectReason.literals.join(", ")}`,
+    examples: [{ bad_value: { count: 3, recent: [example] } }]
+  })
+}).annotations({ identifier: "Rejections", description: "Rejected inputs of this process" })
+export interface Rejections extends Schema.Schema.Type<typeof Rejections> {}
+
+/** The answer of `GET /rejects`. */
+export const rejections: Effect.Effect<Rejections, never, Rejects> = Effect.gen(function* () {
+  const byReason = yield* (yield* Rejects).byReason
+  return {
+    total: byReason.reduce((sum, { count }) => sum + count, 0),
+    reasons: Object.fromEntries(byReason.map(({ reason, count, recent }) => [reason, { count, recent }]))
+  }
+})
+
+/** The same, counts alone. */
+export const rejectCounts: Effect.Effect<typeof RejectCounts.Type, never, Rejects> = Effect.gen(function* () {
+  const byReason = yield* (yield* Rejects).byReason
+  return Object.fromEntries(byReason.map(({ reason, count }) => [reason, count]))
+})

@@ -1,0 +1,142 @@
+/** What the gateway answers when all is well. Fields that the earlier system had keep its names. */
+import { Schema } from "effect"
+import { MetricObject } from "../../protocol/Sample.ts"
+import { RejectCounts } from "../Rejections.ts"
+
+const uuidExample = "GPU-5fd4f087-86f3-7a43-b711-4771313afc50"
+const metricExample = "DCGM_FI_DEV_GPU_UTIL"
+
+const text = (description: string, example: string) =>
+  Schema.String.annotations({ description, examples: [example] })
+
+const number = (description: string, example: number) =>
+  Schema.NonNegativeInt.annotations({ description, examples: [example] })
+
+const instant = (description: string, example: string) =>
+  Schema.String.annotations({ description, examples: [example], jsonSchema: { format: "date-time" } })
+
+const count = number("Length of `data`", 1)
+const nextCursor = Schema.optional(
+  text("`cursor` of the next page; left out on the last", "WyJ2dzRPd0JzbW9Jb2NKVFhEIiwiR1BVLTVmZDRmMDg3Il0")
+)
+
+export const GpuIds = Schema.Struct({
+  data: Schema.Array(Schema.String).annotations({
+    description: "UUIDs of the GPUs, ascending",
+    examples: [[uuidExample]]
+  }),
+  count,
+  total: number("GPUs that match, on all pages together", 1),
+  next_cursor: nextCursor
+}).annotations({ identifier: "GpuIds", description: "A page of the known GPUs" })
+export interface GpuIds extends Schema.Schema.Type<typeof GpuIds> {}
+
+export const GpuDetails = Schema.Struct({
+  uuid: text("UUID of the GPU", uuidExample),
+  gpu_id: Schema.optional(number("Index of the GPU on its host; left out where no sample told it", 0)),
+  device: text("Device name on the host", "nvidia0"),
+  model_name: text("Model of the GPU", "NVIDIA H100 80GB HBM3"),
+  hostname: text("Host that the GPU is in", "mtv5-dgx1-hgpu-031"),
+  first_seen: instant("Time of its oldest retained sample", "2025-07-18T20:42:34Z"),
+  last_seen: instant("Time of its newest sample", "2025-07-18T20:52:34.25Z")
+}).annotations({ identifier: "Gpu", description: "A GPU as its newest sample describes it" })
+export interface GpuDetails extends Schema.Schema.Type<typeof GpuDetails> {}
+
+export const MetricNames = Schema.Struct({
+  data: Schema.Array(Schema.String).annotations({
+    description: "Names of the metrics, ascending",
+    examples: [[metricExample]]
+  }),
+  count
+}).annotations({ identifier: "MetricNames", description: "Metrics of which samples are retained" })
+export interface MetricNames extends Schema.Schema.Type<typeof MetricNames> {}
+
+const MetricDescription = Schema.Struct({
+  name: text("Name of the DCGM field", metricExample),
+  type: Schema.optional(text("`gauge` or `counter`; left out where the field is not known", "gauge")),
+  unit: Schema.optional(text("Unit of its values; left out where the field is not known", "percent")),
+  help: Schema.optional(
+    text(
+      "What it measures; left out where the field is not known",
+      "Share of time in which a kernel was running"
+    )
+  )
+}).annotations({ identifier: "MetricDescription", description: "What a metric means" })
+
+export const Metrics = Schema.Struct({
+  data: MetricNames.fields.data,
+  count,
+  metrics: Schema.Array(MetricDescription).annotations({
+    description: "What each of them means, in the same order",
+    examples: [
+      [
+        {
+          name: metricExample,
+          type: "gauge",
+          unit: "percent",
+          help: "Share of time in which a kernel was running"
+        }
+      ]
+    ]
+  })
+}).annotations({ identifier: "Metrics", description: "Metrics across all GPUs" })
+export interface Metrics extends Schema.Schema.Type<typeof Metrics> {}
+
+const samples = Schema.Array(MetricObject).annotations({
+  description: "The samples, in the order that was asked for",
+  examples: [
+    [
+      {
+        timestamp: "2025-07-18T20:42:34Z",
+        metric_name: metricExample,
+        gpu_id: 0,
+        device: "nvidia0",
+        uuid: uuidExample,
+        model_name: "NVIDIA H100 80GB HBM3",
+        hostname: "mtv5-dgx1-hgpu-031",
+        container: "",
+        pod: "",
+        namespace: "",
+        value: 100,
+        labels: { job: "dgx_dcgm_exporter" }
+      }
+    ]
+  ]
+})
+
+export const TelemetryPage = Schema.Struct({
+  data: samples,
+  count,
+  next_cursor: nextCursor
+}).annotations({ identifier: "TelemetryPage", description: "A page of samples" })
+export interface TelemetryPage extends Schema.Schema.Type<typeof TelemetryPage> {}
+
+export const TelemetryExport = Schema.Struct({ data: samples, count }).annotations({
+  identifier: "TelemetryExport",
+  description: "All samples that match"
+})
+
+export const Stats = Schema.Struct({
+  total_gpus: number("GPUs of which samples are retained", 247),
+  total_metrics: number("Samples stored now", 2470),
+  oldest_metric: Schema.optional(
+    instant("Time of the oldest sample; left out while there is none", "2025-07-18T20:42:34Z")
+  ),
+  newest_metric: Schema.optional(
+    instant("Time of the newest sample; left out while there is none", "2025-07-18T20:52:34Z")
+  ),
+  evicted: number("Samples that a bound of the store has thrown out since the process started", 0),
+  rejects: RejectCounts
+}).annotations({ identifier: "Stats", description: "What the store holds, and what this process rejected" })
+export interface Stats extends Schema.Schema.Type<typeof Stats> {}
+
+export const Health = Schema.Struct({
+  status: Schema.Literal("healthy").annotations({
+    description: "The process works",
+    examples: ["healthy"]
+  })
+}).annotations({ identifier: "Health", description: "The process works" })
+
+export const Ready = Schema.Struct({
+  status: Schema.Literal("ready").annotations({ description: "It can answer", examples: ["ready"] })
+}).annotations({ identifier: "Ready", description: "Everything that answers come from can be reached" })

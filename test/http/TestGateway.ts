@@ -1,0 +1,102 @@
+/** A gateway on a free port of this machine, and requests to it. */
+import { Effect, Layer, Logger, Schedule, Stream } from "effect"
+import { GatewayAddress, layer as gateway } from "../../src/http/Gateway.ts"
+import { GatewayConfig } from "../../src/http/GatewayConfig.ts"
+import * as Rejects from "../../src/layers/Rejects.ts"
+import { StoreUnavailable, TelemetryStore } from "../../src/layers/TelemetryStore.ts"
+import { layerMemory, MemoryStoreConfig } from "../../src/layers/telemetry-store/memory.ts"
+import type { Sample } from "../../src/protocol/Sample.ts"
+import type { Series } from "../../src/protocol/Series.ts"
+
+/** 2025-07-18T20:42:34Z */
+export const epochNs = 1_752_871_354_000_000_000n
+
+export const seriesOf = (some: Partial<Series> = {}): Series => ({
+  metricName: "DCGM_FI_DEV_GPU_UTIL",
+  uuid: "GPU-1",
+  hostname: "host-1",
+  gpuId: 0,
+  device: "nvidia0",
+  modelName: "NVIDIA H100 80GB HBM3",
+  container: "",
+  pod: "",
+  namespace: "",
+  labels: [],
+  ...some
+})
+
+/** A sample `seconds` after the epoch of the tests. */
+export const sampleAt = (seconds: number, some: Partial<Series> = {}, value = seconds): Sample => ({
+  series: seriesOf(some),
+  timeNs: epochNs + BigInt(seconds) * 1_000_000_000n,
+  value
+})
+
+/** A memory store that holds these samples. */
+export const storeOf = (samples: ReadonlyArray<Sample>): Layer.Layer<TelemetryStore> => {
+  const store = layerMemory.pipe(Layer.provide(MemoryStoreConfig.layer()))
+  const written = Effect.flatMap(TelemetryStore, ({ write }) => write(samples))
+  return Layer.provideMerge(Layer.effectDiscard(Effect.orDie(written)), store)
+}
+
+/** An empty memory store of which some methods are replaced. */
+export const storeWith = (some: Partial<TelemetryStore["Type"]>): Layer.Layer<TelemetryStore> =>
+  Layer.effect(
+    TelemetryStore,
+    Effect.map(TelemetryStore, (store) => TelemetryStore.of({ ...store, ...some }))
+  ).pipe(Layer.provide(storeOf([])))
+
+export const unavailable = new StoreUnavailable({ store: "teststore", problem: "connection refused" })
+
+/** A gateway over a store, on a free port. */
+export const gatewayOver = (
+  store: Layer.Layer<TelemetryStore>,
+  config: Partial<GatewayConfig["Type"]> = {}
+): Layer.Layer<GatewayAddress | Rejects.Rejects | TelemetryStore> =>
+  Layer.orDie(gateway).pipe(
+    Layer.provideMerge(Layer.mergeAll(store, Rejects.layer, GatewayConfig.layer({ port: 0, ...config })))
+  )
+
+/** An answer that was read to its end. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  // biome-ignore lint/suspicious/noExplicitAny: a test says what it expects in it
+  readonly json: any
+}
+
+/** Sends a request to the gateway at hand and reads the whole answer. */
+export const send = (path: string, init: RequestInit = {}): Effect.Effect<Answer, never, GatewayAddress> =>
+  Effect.flatMap(GatewayAddress, ({ url }) =>
+    Effect.promise(async () => {
+      const response = await fetch(url + path, { redirect: "manual", ...init })
+      const text = await response.text()
+      const isJson = /^application\/(problem\+)?json/.test(response.headers.get("content-type") ?? "")
+      return {
+        status: response.status,
+        headers: response.headers,
+        text,
+        json: isJson && text !== "" ? JSON.parse(text) : undefined
+      }
+    })
+  )
+
+/** What was logged while `use` ran, instead of on the terminal. */
+export const logged = <A, E, R>(use: Effect.Effect<A, E, R>): Effect.Effect<string, E, R> =>
+  Effect.suspend(() => {
+    const lines: Array<string> = []
+    const logger = Logger.make((entry) => {
+      lines.push(Logger.logfmtLogger.log(entry))
+    })
+    return Effect.as(use, lines).pipe(
+      Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
+      Effect.map((all) => all.join("\n"))
+    )
+  })
+
+/** A stream of chunks without an end, and without a pause. */
+export const endless = Stream.repeat(
+  Stream.make(Array.from({ length: 1_000 }, (_, i) => sampleAt(i))),
+  Schedule.forever
+)
