@@ -81,7 +81,7 @@ const scramble = (word: number): number => {
   return (x ^ (x >>> 16)) >>> 0
 }
 
-/** 32 random bits that depend on all of the words, each taken as 53 bits. */
+/** 32 random bits that depend on all of the words, safe integers. */
 const randomWord = (...words: ReadonlyArray<number>): number => {
   let state = 0x9e3779b9
   for (const word of words) {
