@@ -3,8 +3,14 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, FastCheck, Layer, Option, TestClock } from "effect"
 import { TelemetryStore } from "../../src/layers/TelemetryStore.ts"
 import { SampleBlocks } from "../../src/layers/telemetry-store/memory/SampleBlocks.ts"
+import {
+  RankedSeries,
+  SeriesByTag,
+  type StoredSeries
+} from "../../src/layers/telemetry-store/memory/StoredSeries.ts"
 import { layerMemory, MemoryStoreConfig } from "../../src/layers/telemetry-store/memory.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
+import { compareSeries, type Series } from "../../src/protocol/Series.ts"
 import { crowdedEpochNs, crowdedSamples } from "../arbitraries.ts"
 import { answer, distinct, gpusOf, settled } from "./NaiveSamples.ts"
 
@@ -181,4 +187,59 @@ it.prop(
       }
     }
   }
+)
+
+/** Some series from a place on, in steps: adding downwards halves one gap between ranks until it is used up. */
+const seriesPhase = FastCheck.record({
+  from: FastCheck.nat(3_000),
+  step: FastCheck.constantFrom(-1, 1, 7, 997),
+  count: FastCheck.nat(900),
+  removing: FastCheck.boolean()
+})
+
+const numbered = (n: number): Series => ({
+  metricName: `M${n % 2}`,
+  uuid: String(n).padStart(5, "0"),
+  hostname: "",
+  gpuId: 0,
+  device: "",
+  modelName: "",
+  container: "",
+  pod: "",
+  namespace: "",
+  labels: []
+})
+
+it.prop(
+  "ranks order any number of series as comparing them does, in whatever order they come and go",
+  [FastCheck.array(seriesPhase, { minLength: 1, maxLength: 8 })],
+  ([phases]) => {
+    const ranked = new RankedSeries()
+    const byMetric = new SeriesByTag((series) => series.metricName)
+    const model = new Map<number, StoredSeries>()
+    for (const { from, step, count, removing } of phases) {
+      for (let i = 0; i < count; i++) {
+        const n = (from + i * step + 6_000) % 6_000
+        const stored = model.get(n)
+        if (removing && stored !== undefined) {
+          ranked.remove(stored)
+          byMetric.remove(stored)
+          model.delete(n)
+        } else if (!removing && stored === undefined) {
+          const added = ranked.add(numbered(n))
+          byMetric.add(added)
+          model.set(n, added)
+        }
+      }
+      const expected = [...model.values()].sort((a, b) => compareSeries(a.series, b.series))
+      expect(ranked.members.map(({ series }) => series.uuid)).toEqual(
+        expected.map(({ series }) => series.uuid)
+      )
+      expect(expected.every(({ rank }, i) => i === 0 || expected[i - 1]!.rank < rank)).toBe(true)
+      expect(["M0", "M1"].flatMap((name) => byMetric.get(name).map(({ series }) => series.uuid))).toEqual(
+        expected.map(({ series }) => series.uuid)
+      )
+    }
+  },
+  { fastCheck: { numRuns: 30 } }
 )
