@@ -132,17 +132,16 @@ const sealable = (volatile: Volatile, state: StreamerState): number => {
   return Math.min(nothingFollows || volatile.collecting === "due" ? buffered : whole, room)
 }
 
+/** What is sealed is buffered until the fact says that it is sealed: until then it is neither nowhere nor done. */
 const seal = setupStreamer.enqueueActions(({ context: { recoverable, volatile }, enqueue }) => {
   const samples = sealable(volatile, recoverable)
-  const buffered = volatile.buffered - samples
+  const rest = volatile.buffered - samples
   const restarts = samples > 0 || volatile.collecting === "idle"
-  const arms = restarts && buffered > 0
+  const arms = restarts && rest > 0
   if (samples > 0 && volatile.collecting === "armed")
     enqueue({ type: "disarmTimer", params: { timer: "collect" } })
   if (arms) enqueue({ type: "armTimer", params: { timer: "collect", delayMs: volatile.collectIntervalMs } })
-  enqueue.assign({
-    volatile: { ...volatile, buffered, collecting: arms ? "armed" : restarts ? "idle" : volatile.collecting }
-  })
+  if (restarts) enqueue.assign({ volatile: { ...volatile, collecting: arms ? "armed" : "idle" } })
   if (samples > 0) {
     const { batchSize } = volatile
     enqueue({ type: "sealBatches", params: { firstSequence: recoverable.nextSequence!, samples, batchSize } })
@@ -338,10 +337,14 @@ export const streamerMachine = setupStreamer.createMachine({
     },
     BatchesSealed: {
       actions: [
-        assign(({ context: { recoverable, volatile }, event: { firstSequence, count, bytes } }) => {
+        assign(({ context: { recoverable, volatile }, event: { firstSequence, count, samples, bytes } }) => {
           const nextSequence = sequenceOf(firstSequence + count)
           const unacknowledged = [...volatile.unacknowledged, { next: nextSequence, bytes }]
-          return { recoverable: { ...recoverable, nextSequence }, volatile: { ...volatile, unacknowledged } }
+          const buffered = volatile.buffered - samples
+          return {
+            recoverable: { ...recoverable, nextSequence },
+            volatile: { ...volatile, buffered, unacknowledged }
+          }
         }),
         publish,
         read

@@ -4,7 +4,7 @@
  * The default scheduler of Effect 3.20 to 3.22 keeps a run queue per fiber and counts towards a pause per queue. Fibers
  * that wake each other (a publisher and an actor, say) then start afresh at every wake-up and never pause: timers, sockets
  * and signals starve for seconds. Here all fibers share one queue, which goes on by a microtask and, every
- * `drainsPerTurn`-th time, by `setImmediate`.
+ * `drainsPerTurn`-th time or after `turnMs`, by `setImmediate`.
  *
  * `PriorityBuckets` is Effect's own queue; only when it is drained is decided here.
  */
@@ -12,11 +12,14 @@ import { type Fiber, FiberRef, Layer, Scheduler } from "effect"
 
 /** Drains of the queue between two turns of the event loop: rare enough to cost nothing, often enough to go unnoticed. */
 const drainsPerTurn = 64
+/** Time after which the event loop turns however few drains there were: tasks that compute keep nobody waiting for long. */
+const turnMs = 5
 
 class TurningScheduler implements Scheduler.Scheduler {
   private queue = new Scheduler.PriorityBuckets()
   private scheduled = false
   private drains = 0
+  private turnedAtMs = 0
 
   shouldYield(fiber: Fiber.RuntimeFiber<unknown, unknown>): number | false {
     return fiber.currentOpCount > fiber.getFiberRef(FiberRef.currentMaxOpsBeforeYield)
@@ -32,8 +35,11 @@ class TurningScheduler implements Scheduler.Scheduler {
   private scheduleDrain(): void {
     this.scheduled = true
     this.drains = (this.drains + 1) % drainsPerTurn
-    if (this.drains === 0) setImmediate(this.drain)
-    else queueMicrotask(this.drain)
+    const nowMs = performance.now()
+    if (this.drains === 0 || nowMs - this.turnedAtMs > turnMs) {
+      this.turnedAtMs = nowMs
+      setImmediate(this.drain)
+    } else queueMicrotask(this.drain)
   }
 
   private drain = (): void => {

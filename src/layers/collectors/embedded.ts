@@ -3,9 +3,10 @@ import { Context, Effect, Layer } from "effect"
 import { SubscriberId } from "../../protocol/Log.ts"
 import { Broker } from "../Broker.ts"
 import { Collectors } from "../Collectors.ts"
+import { drainedOnClose } from "../Drain.ts"
 import type { Rejects } from "../Rejects.ts"
 import type { TelemetryStore } from "../TelemetryStore.ts"
-import { type CollectorOptions, makeCollector } from "./collector.ts"
+import { type Collector, type CollectorOptions, makeCollector } from "./collector.ts"
 
 export class CollectorConfig extends Context.Tag("telemetry/CollectorConfig")<
   CollectorConfig,
@@ -25,12 +26,12 @@ export const layer: Layer.Layer<Collectors, never, CollectorConfig | Broker | Te
     Collectors,
     Effect.gen(function* () {
       const broker = yield* Broker
-      const collector = yield* makeCollector(yield* CollectorConfig)
-      const drain = Effect.flatMap(broker.stats, ({ nextOffset }) => collector.drainTo(nextOffset))
-      yield* Effect.addFinalizer(() => Effect.ignoreLogged(drain))
+      const drainToEnd = (collector: Collector) =>
+        Effect.flatMap(broker.stats, ({ nextOffset }) => collector.drainTo(nextOffset))
+      const collector = yield* drainedOnClose(makeCollector(yield* CollectorConfig), drainToEnd)
       return Collectors.of({
         progress: Effect.map(collector.progress, (progress) => [progress]),
-        drain,
+        drain: drainToEnd(collector),
         failed: collector.failed
       })
     })

@@ -2,6 +2,7 @@
 import { Context, Effect, Layer } from "effect"
 import { ProducerId } from "../../protocol/Log.ts"
 import type { Broker } from "../Broker.ts"
+import { drainedOnClose } from "../Drain.ts"
 import { Streamers } from "../Streamers.ts"
 import type { TelemetrySource } from "../TelemetrySource.ts"
 import { makeStreamer, type StreamerOptions } from "./streamer.ts"
@@ -24,8 +25,7 @@ export class StreamerConfig extends Context.Tag("telemetry/StreamerConfig")<
 export const layer: Layer.Layer<Streamers, never, StreamerConfig | TelemetrySource | Broker> = Layer.scoped(
   Streamers,
   Effect.gen(function* () {
-    const streamer = yield* makeStreamer(yield* StreamerConfig)
-    yield* Effect.addFinalizer(() => Effect.ignoreLogged(streamer.drain))
+    const streamer = yield* drainedOnClose(makeStreamer(yield* StreamerConfig), ({ drain }) => drain)
     return Streamers.of({
       progress: Effect.map(streamer.progress, (progress) => [progress]),
       done: streamer.done,

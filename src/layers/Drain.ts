@@ -1,0 +1,18 @@
+/** Ending what works in the background only when its work is done. */
+import { Effect, ExecutionStrategy, Scope } from "effect"
+
+/**
+ * Acquires something in a scope of its own. When the outer scope closes, `drain` runs first and the own scope closes after
+ * it: what was started there goes on until then. (In one scope, fibers that were forked later would be ended before.) A
+ * drain that fails is logged, and ends nothing else.
+ */
+export const drainedOnClose = <A, E, R>(
+  acquire: Effect.Effect<A, E, R>,
+  drain: (acquired: A) => Effect.Effect<void, unknown>
+): Effect.Effect<A, E, R | Scope.Scope> =>
+  Effect.gen(function* () {
+    const own = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
+    const acquired = yield* Scope.extend(acquire, own)
+    yield* Effect.addFinalizer(() => Effect.ignoreLogged(drain(acquired)))
+    return acquired
+  })

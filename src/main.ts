@@ -1,0 +1,114 @@
+#!/usr/bin/env node
+/**
+ * The program: everything in one process.
+ *
+ *     source → streamer → broker → collector → store → gateway
+ *
+ * Composition and nothing else. What closes first stands first: streamers stop reading, collectors store what was
+ * published, then the gateway, the broker and the store end.
+ */
+import { fileURLToPath } from "node:url"
+import { NodeContext } from "@effect/platform-node"
+import { Effect, Layer, Logger } from "effect"
+import { makeCli, type RunOptions } from "./cli.ts"
+import * as Gateway from "./http/Gateway.ts"
+import { GatewayConfig } from "./http/GatewayConfig.ts"
+import * as Broker from "./layers/broker/embedded.ts"
+import * as Collectors from "./layers/collectors/embedded.ts"
+import * as Journal from "./layers/journal/memory.ts"
+import * as OffsetLog from "./layers/offset-log/memory.ts"
+import * as Rejects from "./layers/Rejects.ts"
+import {
+  type RunSettings,
+  runSettings,
+  type SourceSettings,
+  tellIgnoredVariables
+} from "./layers/settings/run.ts"
+import * as Streamers from "./layers/streamers/embedded.ts"
+import * as Csv from "./layers/telemetry-source/csv.ts"
+import * as Simulated from "./layers/telemetry-source/simulated.ts"
+import * as MemoryStore from "./layers/telemetry-store/memory.ts"
+import { runProcess } from "./process.ts"
+import { segmentsPerRetention } from "./protocol/Limits.ts"
+import { offsetOf, ProducerId, SubscriberId } from "./protocol/Log.ts"
+import { run } from "./run.ts"
+import { terminalLogger } from "./terminal.ts"
+
+const shippedSample = fileURLToPath(new URL("../deploy/sample/dcgm_metrics.csv", import.meta.url))
+
+const telemetrySource = ({ source, loop, timestamps, maxRowBytes }: SourceSettings) =>
+  source.kind === "simulated"
+    ? Simulated.layerSimulated.pipe(
+        Layer.provide(Simulated.SimulatedSourceConfig.layer({ ...source, loop, timestamps }))
+      )
+    : Csv.layerCsv.pipe(
+        Layer.provide(
+          Csv.CsvSourceConfig.layer({ path: source.path ?? shippedSample, loop, timestamps, maxRowBytes })
+        )
+      )
+
+const broker = ({ logRetentionBytes: retentionBytes }: RunSettings["broker"]) => {
+  const segmentBytes = Math.ceil(retentionBytes / segmentsPerRetention)
+  return Broker.layerEmbedded.pipe(
+    Layer.provide(Broker.BrokerConfig.layer({ retentionBytes })),
+    Layer.provide(
+      OffsetLog.layerMemory.pipe(Layer.provide(OffsetLog.MemoryLogConfig.layer({ segmentBytes })))
+    ),
+    Layer.provide(Journal.layerMemory)
+  )
+}
+
+const telemetryStore = ({ store, collector }: RunSettings) =>
+  MemoryStore.layerMemory.pipe(
+    Layer.provide(
+      MemoryStore.MemoryStoreConfig.layer({
+        samplesMax: store.memorySamplesMax,
+        retentionMs: collector.retentionMs
+      })
+    )
+  )
+
+/** The whole system in one process. */
+const pipeline = (settings: RunSettings) => {
+  const { streamer, collector } = settings
+  const { apiHost: host, apiPort: port, ...gateway } = settings.gateway
+  return Streamers.layer.pipe(
+    Layer.provide(telemetrySource(settings.source)),
+    Layer.provide(
+      Streamers.StreamerConfig.layer({
+        streamerId: ProducerId.make(streamer.streamerId),
+        batchSize: streamer.batchSize,
+        collectIntervalMs: streamer.collectIntervalMs,
+        rowsPerSecond: streamer.rate
+      })
+    ),
+    Layer.provideMerge(Collectors.layer),
+    Layer.provide(
+      Collectors.CollectorConfig.layer({
+        collectorId: SubscriberId.make(collector.collectorId),
+        from:
+          typeof collector.startOffset === "number" ? offsetOf(collector.startOffset) : collector.startOffset
+      })
+    ),
+    Layer.provideMerge(Gateway.layer),
+    Layer.provide(GatewayConfig.layer({ ...gateway, host, port })),
+    Layer.provideMerge(broker(settings.broker)),
+    Layer.provideMerge(telemetryStore(settings)),
+    Layer.provideMerge(Rejects.layer)
+  )
+}
+
+const program = makeCli((options: RunOptions) =>
+  Effect.gen(function* () {
+    const settings = yield* runSettings
+    yield* tellIgnoredVariables
+    yield* run(settings, options).pipe(Effect.provide(pipeline(settings)))
+  })
+)
+
+runProcess(
+  program(process.argv).pipe(
+    Effect.provide(NodeContext.layer),
+    Effect.provide(Logger.replace(Logger.defaultLogger, terminalLogger))
+  )
+)

@@ -1,0 +1,131 @@
+/**
+ * What `run` does once the pipeline stands: says what runs where, shows progress, ends when it should, and says how it
+ * went.
+ */
+import { Duration, Effect, Logger, Schedule, Schema } from "effect"
+import type { RunOptions } from "./cli.ts"
+import { GatewayAddress } from "./http/Gateway.ts"
+import { Collectors } from "./layers/Collectors.ts"
+import { Rejects } from "./layers/Rejects.ts"
+import { Streamers } from "./layers/Streamers.ts"
+import type { RunSettings } from "./layers/settings/run.ts"
+import { TelemetryStore } from "./layers/TelemetryStore.ts"
+import type { RejectReason } from "./protocol/Reject.ts"
+import { hasStatusLine, print, rewriteStatus } from "./terminal.ts"
+
+/** Samples that were read are not in the store: it refused them, or had no room. */
+export class ImportIncomplete extends Schema.TaggedError<ImportIncomplete>()("ImportIncomplete", {
+  refused: Schema.Number,
+  evicted: Schema.Number
+}) {
+  override get message(): string {
+    return `not everything read is stored: ${this.refused} samples refused by the store, ${this.evicted} evicted from it`
+  }
+}
+
+const refusedByStore: ReadonlyArray<RejectReason> = ["older_than_retention", "refused_by_store"]
+
+/** Between two rewrites of the status line, and between two lines of a log. */
+const statusInterval = Duration.millis(250)
+const logInterval = Duration.seconds(30)
+
+const count = (n: number): string => n.toLocaleString("en")
+
+const announce = (settings: RunSettings) =>
+  Effect.gen(function* () {
+    const { url } = yield* GatewayAddress
+    const { source } = settings.source
+    const { loop, timestamps } = settings.source
+    const rate =
+      settings.streamer.rate === "max" ? "as fast as it goes" : `${count(settings.streamer.rate)} rows/s`
+    const what =
+      source.kind === "csv"
+        ? (source.path ?? "the sample that is shipped")
+        : `a simulated fleet of ${source.hosts} hosts with ${source.gpusPerHost} GPUs each`
+    print(`source   ${what}, ${loop ? "in a loop" : "once"}, ${rate}`)
+    print(
+      `store    ${(yield* TelemetryStore).description}, at most ${count(settings.store.memorySamplesMax)} samples; ` +
+        "log and store end with this process"
+    )
+    print(`API      ${url}/api/v1/gpus`)
+    print(`Swagger  ${url}/swagger/index.html`)
+    if (loop && timestamps === "original") {
+      print(
+        "note     with --timestamps original, every pass after the first stores the same samples again: nothing new"
+      )
+    }
+  })
+
+const progressLine = Effect.gen(function* () {
+  const streamers = yield* (yield* Streamers).progress
+  const collectors = yield* (yield* Collectors).progress
+  const rejects = yield* (yield* Rejects).total
+  const rows = streamers.reduce((sum, { rowsRead }) => sum + rowsRead, 0)
+  const batches = streamers.reduce((sum, { batchesPublished }) => sum + batchesPublished, 0)
+  const stored = collectors.reduce((sum, { samplesStored }) => sum + samplesStored, 0)
+  return `rows read ${count(rows)}, batches published ${count(batches)}, samples stored ${count(stored)}, rejects ${count(rejects)}`
+})
+
+const showProgress = hasStatusLine
+  ? Effect.flatMap(progressLine, (line) => Effect.sync(() => rewriteStatus(line))).pipe(
+      Effect.repeat(Schedule.spaced(statusInterval)),
+      Effect.ensuring(Effect.sync(() => rewriteStatus("")))
+    )
+  : Effect.sleep(logInterval).pipe(
+      Effect.zipRight(progressLine),
+      Effect.flatMap(Effect.logInfo),
+      Effect.forever
+    )
+
+const tellRejects = Effect.gen(function* () {
+  for (const { reason, count: n, recent } of yield* (yield* Rejects).byReason) {
+    const last = recent[recent.length - 1]!
+    print(`rejected ${reason}: ${count(n)}, the last at ${last.origin}`)
+  }
+})
+
+/** Everything that the source gave is stored; how it went is told, and is a failure where something is missing. */
+const finishImport = Effect.gen(function* () {
+  yield* (yield* Streamers).done
+  yield* (yield* Collectors).drain
+  print(yield* progressLine)
+  yield* tellRejects
+  const byReason = yield* (yield* Rejects).byReason
+  const refused = byReason.reduce(
+    (sum, { reason, count: n }) => sum + (refusedByStore.includes(reason) ? n : 0),
+    0
+  )
+  const { evicted } = yield* (yield* TelemetryStore).stats
+  if (refused + evicted > 0) yield* new ImportIncomplete({ refused, evicted })
+})
+
+/** Ends when a streamer or a collector can't go on; else never. */
+const untilFailure = Effect.gen(function* () {
+  const collectors = yield* Collectors
+  const streamers = yield* Streamers
+  yield* Effect.raceFirst(Effect.zipRight(streamers.done, Effect.never), collectors.failed)
+})
+
+/** Stopping has a limit: what hangs must not keep the process. */
+const limitDrain = (drainTimeoutMs: number) =>
+  Effect.sync(() => {
+    rewriteStatus("")
+    print("stopping: storing what was read")
+    setTimeout(() => {
+      print(`stopping took longer than ${drainTimeoutMs} ms (DRAIN_TIMEOUT): what was not stored is lost`)
+      process.exit(1)
+    }, drainTimeoutMs).unref()
+  })
+
+/** Runs until the source is stored (`once`), until something fails, or until it is interrupted. */
+export const run = (settings: RunSettings, { once, serve }: RunOptions) =>
+  Effect.gen(function* () {
+    yield* announce(settings)
+    yield* Effect.forkScoped(showProgress)
+    if (once) yield* Effect.raceFirst(finishImport, (yield* Collectors).failed)
+    if (!once || serve) yield* untilFailure
+  }).pipe(
+    Effect.scoped,
+    Effect.onInterrupt(() => limitDrain(settings.process.drainTimeoutMs)),
+    Logger.withMinimumLogLevel(settings.process.logLevel)
+  )
