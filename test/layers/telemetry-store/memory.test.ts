@@ -68,8 +68,8 @@ describe("the bound on samples", () => {
 
   it.effect("of equally old samples the first in the global order goes first", () =>
     Effect.gen(function* () {
-      yield* write(sampleOf(1n, "GPU-2"), sampleOf(1n, "GPU-\u{1f600}"), sampleOf(1n, "GPU-\ue000"))
-      yield* write(sampleOf(1n, "GPU-3"))
+      yield* write(sampleOf(1n, "GPU-3"), sampleOf(1n, "GPU-\u{1f600}"), sampleOf(1n, "GPU-\ue000"))
+      yield* write(sampleOf(1n, "GPU-2"))
       const gpus = yield* (yield* TelemetryStore).gpus({})
       expect(gpus.map(({ uuid }) => uuid)).toEqual(["GPU-3", "GPU-\ue000", "GPU-\u{1f600}"])
     }).pipe(Effect.provide(three))
