@@ -73,7 +73,7 @@ const open = (handler: RequestListener, options: ListenOptions): Effect.Effect<S
   Effect.async((resume) => {
     const server = createServer(
       {
-        headersTimeout: options.readTimeoutMs,
+        // Of the headers too.
         requestTimeout: options.readTimeoutMs,
         keepAliveTimeout: options.readTimeoutMs,
         // Node looks for late requests only this often.

@@ -83,6 +83,29 @@ it.live("GPUs are listed whole without a limit, and by page with one", () =>
   }).pipe(Effect.provide(gatewayOver(fleet, { maxLimit: 1 })))
 )
 
+it.live("an id and a filter may hold any characters", () =>
+  Effect.gen(function* () {
+    for (const odd of ["a//b", "a/b", "a?b#c;d", "a%2Fb", "a+b c", "\u{1f600}"]) {
+      const encoded = encodeURIComponent(odd)
+      expect((yield* send(`/api/v1/gpus?hostname=${encoded}`)).json.data, odd).toEqual([odd])
+      expect((yield* send(`/api/v1/gpus/${encoded}`)).json.uuid).toBe(odd)
+      expect((yield* send(`/api/v1/gpus/${encoded}/telemetry?hostname=${encoded}`)).json.count).toBe(1)
+    }
+    // A slash need not be escaped in a query.
+    expect((yield* send("/api/v1/gpus?hostname=a//b")).json.data).toEqual(["a//b"])
+  }).pipe(
+    Effect.provide(
+      gatewayOver(
+        storeOf(
+          ["a//b", "a/b", "a?b#c;d", "a%2Fb", "a+b c", "\u{1f600}"].map((odd) =>
+            sampleAt(0, { uuid: odd, hostname: odd })
+          )
+        )
+      )
+    )
+  )
+)
+
 it.live("a GPU is described as its newest sample tells", () =>
   Effect.gen(function* () {
     expect((yield* send("/api/v1/gpus/GPU-2")).json).toEqual({
