@@ -105,6 +105,6 @@ export const describeRun = (firstOffset: Offset, run: RecordRun): Run => ({
   producer: run.producer && {
     id: run.producer.id,
     firstSequence: run.producer.firstSequence,
-    lastPosition: run.producer.positions.at(-1) ?? null
+    lastPosition: run.producer.positions.findLast((position) => position !== null) ?? null
   }
 })

@@ -49,7 +49,7 @@ export const Run = Schema.Struct({
     Schema.Struct({
       id: ProducerId,
       firstSequence: Sequence,
-      /** Position carried by the last record of the run. */
+      /** The latest position that a record of the run carries; not each of them has to. */
       lastPosition: Schema.NullOr(SourcePosition)
     })
   )
