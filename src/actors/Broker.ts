@@ -141,7 +141,7 @@ const setupBroker = setup({
   }
 })
 
-/** Admits what fits, in order; where something has to wait, asks how the log stands. */
+/** Admits what fits, in order. One append at a time: what it leaves waiting is looked at again when it has ended. */
 const admitWaiting = setupBroker.enqueueActions(({ context, enqueue }) => {
   const { recoverable, volatile } = context
   const { takes, settlements, waiting } = admit(
@@ -187,7 +187,13 @@ export const brokerMachine = setupBroker.createMachine({
   states: {
     accepting: { always: { guard: hasWaiting, target: "full" } },
     /** The log is full: publishes wait until commits let something be dropped. */
-    full: { entry: "measureLog", always: { guard: (args) => !hasWaiting(args), target: "accepting" } }
+    full: {
+      entry: enqueueActions(({ context: { volatile }, enqueue }) => {
+        // An append that is under way asks by itself when it has ended.
+        if (volatile.settlements.length === 0) enqueue({ type: "measureLog", params: undefined })
+      }),
+      always: { guard: (args) => !hasWaiting(args), target: "accepting" }
+    }
   },
   on: {
     Publish: {
@@ -200,19 +206,22 @@ export const brokerMachine = setupBroker.createMachine({
     },
     Hello: {
       // Whoever said hello for this producer before is fenced from here on, what it has waiting included.
-      actions: enqueueActions(({ context: { recoverable, volatile }, event, enqueue }) => {
-        const known = Option.getOrUndefined(HashMap.get(recoverable.producers, event.producerId))
-        const sessions = HashMap.set(volatile.sessions, event.producerId, event.session)
-        enqueue.assign({ volatile: { ...volatile, sessions } })
-        enqueue({
-          type: "answerHello",
-          params: {
-            replyTo: event.replyTo,
-            lastSequence: known?.lastSequence ?? null,
-            lastPosition: known?.lastPosition ?? null
-          }
-        })
-      })
+      actions: [
+        enqueueActions(({ context: { recoverable, volatile }, event, enqueue }) => {
+          const known = Option.getOrUndefined(HashMap.get(recoverable.producers, event.producerId))
+          const sessions = HashMap.set(volatile.sessions, event.producerId, event.session)
+          enqueue.assign({ volatile: { ...volatile, sessions } })
+          enqueue({
+            type: "answerHello",
+            params: {
+              replyTo: event.replyTo,
+              lastSequence: known?.lastSequence ?? null,
+              lastPosition: known?.lastPosition ?? null
+            }
+          })
+        }),
+        admitWaiting
+      ]
     },
     Subscribe: {
       actions: enqueueActions(({ context: { recoverable, volatile }, event, enqueue }) => {
@@ -269,7 +278,8 @@ export const brokerMachine = setupBroker.createMachine({
         admitWaiting,
         enqueueActions(({ context: { recoverable, volatile }, event: { bounds }, enqueue }) => {
           const needed = volatile.waiting[0]?.bytes
-          if (needed === undefined) return
+          // What was just admitted is not in these bounds; the log is measured again when it is appended.
+          if (needed === undefined || volatile.settlements.length > 0) return
           const point = dropPoint(bounds, recoverable.checkpoints, needed, volatile.retentionBytes)
           if (point === undefined) return
           enqueue({ type: "saveSnapshot", params: { state: recoverable } })
@@ -287,6 +297,7 @@ export const brokerMachine = setupBroker.createMachine({
         )
         enqueue.assign({ volatile: { ...volatile, settlements: [] } })
         enqueue({ type: "settlePublishes", params: { settlements } })
+        if (volatile.waiting.length > 0) enqueue({ type: "measureLog", params: undefined })
       })
     },
 
@@ -305,6 +316,7 @@ export const brokerMachine = setupBroker.createMachine({
         })
         enqueue({ type: "settlePublishes", params: { settlements } })
         enqueue({ type: "wakeSubscriptions", params: { end: nextOffset } })
+        if (volatile.waiting.length > 0) enqueue({ type: "measureLog", params: undefined })
       })
     },
     SubscriptionOpened: {
