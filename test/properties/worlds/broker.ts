@@ -1,0 +1,317 @@
+/** A world for the Broker machine: a log of records that may fail to append, a journal, and clients that err in every way. */
+import { FastCheck, HashMap, Option } from "effect"
+import {
+  type BrokerRequest,
+  type BrokerSnapshot,
+  type BrokerState,
+  brokerStepper
+} from "../../../src/actors/Broker.ts"
+import type { PublishRun, Settlement, Take } from "../../../src/actors/broker/Admission.ts"
+import { describeRun, type RecordRun, runBytes, sliceRun } from "../../../src/layers/OffsetLog.ts"
+import type { BrokerFact, JournalledBrokerFact } from "../../../src/protocol/BrokerFact.ts"
+import {
+  type LogBounds,
+  type Offset,
+  offsetOf,
+  ProducerId,
+  type Run,
+  type SourcePosition,
+  type StartFrom,
+  SubscriberId,
+  sequenceOf
+} from "../../../src/protocol/Log.ts"
+import { Play } from "./Play.ts"
+
+export type BrokerOp =
+  | {
+      readonly op: "publish"
+      /** Null publishes without a producer. */
+      readonly producer: number | null
+      readonly session: number
+      /** First sequence, relative to the producer's next one: below zero are duplicates, above zero is a gap. */
+      readonly ahead: number
+      /** Records of each run of the group. */
+      readonly counts: ReadonlyArray<number>
+      /** Every how manieth record carries a position. */
+      readonly positionEvery: number
+      readonly fails: boolean
+    }
+  | { readonly op: "hello"; readonly producer: number; readonly session: number }
+  | { readonly op: "subscribe"; readonly subscriber: number; readonly from: number; readonly resume: boolean }
+  | { readonly op: "commit"; readonly subscriber: number; readonly share: number; readonly stale: boolean }
+  | { readonly op: "leave"; readonly subscriber: number }
+
+const few = FastCheck.nat(2)
+
+export const brokerOp: FastCheck.Arbitrary<BrokerOp> = FastCheck.oneof(
+  {
+    weight: 6,
+    arbitrary: FastCheck.record({
+      op: FastCheck.constant("publish" as const),
+      producer: FastCheck.option(few, { freq: 6 }),
+      session: few,
+      ahead: FastCheck.constantFrom(0, 0, 0, 0, -1, -3, -40, 1),
+      counts: FastCheck.array(FastCheck.constantFrom(1, 2, 5, 40, 90), { minLength: 1, maxLength: 3 }),
+      positionEvery: FastCheck.constantFrom(1, 1, 2, 1_000),
+      fails: FastCheck.constantFrom(false, false, false, false, true)
+    })
+  },
+  FastCheck.record({ op: FastCheck.constant("hello" as const), producer: few, session: few }),
+  {
+    weight: 2,
+    arbitrary: FastCheck.record({
+      op: FastCheck.constant("subscribe" as const),
+      subscriber: few,
+      from: FastCheck.integer({ min: -2, max: 100 }),
+      resume: FastCheck.boolean()
+    })
+  },
+  {
+    weight: 4,
+    arbitrary: FastCheck.record({
+      op: FastCheck.constant("commit" as const),
+      subscriber: few,
+      share: FastCheck.double({ min: 0, max: 1, noNaN: true }),
+      stale: FastCheck.constantFrom(false, false, false, true)
+    })
+  },
+  FastCheck.record({ op: FastCheck.constant("leave" as const), subscriber: few })
+)
+
+/** A log that is full after some dozens of records, and one that never is. */
+export const retentionRecords = FastCheck.constantFrom(100, 100_000)
+export const brokerHistory = FastCheck.record({
+  ops: FastCheck.array(brokerOp, { maxLength: 30, size: "max" }),
+  retentionRecords
+})
+export const isBrokerFact = (event: BrokerRequest | BrokerFact): event is BrokerFact =>
+  event.type === "BatchesAppended" || event.type === "SubscriptionOpened" || event.type === "OffsetCommitted"
+
+type BrokerCommand = ReturnType<typeof brokerStepper.initial>[1][number]
+type Group = { readonly id: number; readonly runs: ReadonlyArray<RecordRun> }
+
+/** Size of every record here: no payload worth mentioning, so that only the number of records counts. */
+const recordSize = 130
+const segmentRecords = 20
+
+export class BrokerWorld {
+  readonly play: Play<BrokerSnapshot, BrokerRequest | BrokerFact, BrokerCommand>
+  /** All that was ever appended, dropped or not. */
+  readonly appended: Array<RecordRun> = []
+  readonly settled: Array<Settlement> = []
+  readonly commands: Array<BrokerCommand> = []
+  /** What the journal holds. */
+  journal: { snapshot: BrokerState | undefined; entries: ReadonlyArray<JournalledBrokerFact> } = {
+    snapshot: undefined,
+    entries: []
+  }
+  private segments: ReadonlyArray<{ readonly next: Offset; readonly bytes: number }> = []
+  private oldest = offsetOf(0)
+  private appendFails = false
+  private subscriptions = new Map<number, number>()
+  private nextId = 0
+  readonly retentionBytes: number
+
+  constructor(history: { readonly retentionRecords: number }) {
+    this.retentionBytes = history.retentionRecords * recordSize
+    this.play = new Play({
+      stepper: brokerStepper,
+      initial: brokerStepper.initial({ retentionBytes: this.retentionBytes, bounds: this.bounds() }),
+      isFact: isBrokerFact,
+      handle: (command) => {
+        this.commands.push(command)
+        return this.handle(command)
+      }
+    }).start()
+  }
+
+  get recoverable(): BrokerState {
+    return this.play.snapshot.context.recoverable
+  }
+
+  bounds(): LogBounds {
+    return {
+      oldest: this.oldest,
+      next: offsetOf(this.appended.reduce((sum, run) => sum + run.payloads.length, 0)),
+      bytes: this.segments.reduce((sum, segment) => sum + segment.bytes, 0),
+      segments: this.segments
+    }
+  }
+
+  run(ops: ReadonlyArray<BrokerOp>): this {
+    for (const op of ops) this.play.request(this.requestOf(op))
+    return this
+  }
+
+  private requestOf(op: BrokerOp): BrokerRequest {
+    const replyTo = this.nextId++
+    switch (op.op) {
+      case "publish":
+        this.appendFails = op.fails
+        return { type: "Publish", runs: this.publishRuns(op) }
+      case "hello":
+        return { type: "Hello", replyTo, session: op.session, producerId: producerOf(op.producer) }
+      case "subscribe": {
+        this.subscriptions.set(op.subscriber, replyTo)
+        const from: StartFrom = op.from === -1 ? "earliest" : op.from === -2 ? "latest" : offsetOf(op.from)
+        const subscriberId = subscriberOf(op.subscriber)
+        return { type: "Subscribe", replyTo, subscription: replyTo, subscriberId, from, resume: op.resume }
+      }
+      case "leave":
+        return { type: "Leave", ...this.holder(op.subscriber, false) }
+      case "commit": {
+        const offset = offsetOf(Math.floor(this.recoverable.nextOffset * op.share))
+        return { type: "Commit", replyTo, ...this.holder(op.subscriber, op.stale), offset }
+      }
+    }
+  }
+
+  private holder(subscriber: number, stale: boolean) {
+    const held = this.subscriptions.get(subscriber) ?? -1
+    return { subscription: stale ? held - 1 : held, subscriberId: subscriberOf(subscriber) }
+  }
+
+  private publishRuns(op: Extract<BrokerOp, { op: "publish" }>): ReadonlyArray<PublishRun> {
+    const id = op.producer === null ? undefined : producerOf(op.producer)
+    const known =
+      id === undefined ? undefined : Option.getOrUndefined(HashMap.get(this.recoverable.producers, id))
+    let next = Math.max(0, (known?.lastSequence ?? -1) + 1 + op.ahead)
+    const runs = op.counts.map((count): RecordRun => {
+      const firstSequence = sequenceOf(next)
+      next += count
+      const positions = Array.from({ length: count }, (_, index) =>
+        (firstSequence + index) % op.positionEvery === 0 ? positionOf(firstSequence + index) : null
+      )
+      return {
+        payloads: Array.from({ length: count }, () => new Uint8Array(0)),
+        producer: id === undefined ? null : { id, firstSequence, positions }
+      }
+    })
+    const group: Group = { id: this.nextId++, runs }
+    return runs.map((run, index) => ({
+      group,
+      index,
+      session: op.session,
+      count: run.payloads.length,
+      bytes: runBytes(run),
+      producer: run.producer && { id: run.producer.id, firstSequence: run.producer.firstSequence }
+    }))
+  }
+
+  private handle(command: BrokerCommand): ReadonlyArray<BrokerRequest | BrokerFact> {
+    switch (command.type) {
+      case "appendBatches":
+        return [this.append(command.params.takes)]
+      case "record": {
+        const { fact } = command.params
+        if (fact.type !== "BatchesAppended") {
+          this.journal = { ...this.journal, entries: [...this.journal.entries, fact] }
+        }
+        return [fact]
+      }
+      case "measureLog":
+        return [{ type: "LogMeasured", bounds: this.bounds() }]
+      case "saveSnapshot":
+        this.journal = { snapshot: command.params.state, entries: [] }
+        return []
+      case "dropBefore":
+        this.segments = this.segments.filter((segment) => {
+          if (segment.next > command.params.offset) return true
+          this.oldest = segment.next
+          return false
+        })
+        return [{ type: "LogMeasured", bounds: this.bounds() }]
+      case "settlePublishes":
+        this.settled.push(...command.params.settlements)
+        return []
+      default:
+        return []
+    }
+  }
+
+  private append(takes: ReadonlyArray<Take>): BrokerRequest | BrokerFact {
+    if (this.appendFails) {
+      this.appendFails = false
+      return { type: "AppendFailed", problem: "disk" }
+    }
+    const [first, ...rest] = takes.map(({ group, index, skip, firstOffset }) => {
+      const whole = (group as Group).runs[index]!
+      const run = sliceRun(whole, skip, whole.payloads.length)
+      this.appended.push(run)
+      this.extend(run.payloads.length, runBytes(run))
+      return describeRun(firstOffset, run)
+    })
+    return { type: "BatchesAppended", runs: [first!, ...rest] }
+  }
+
+  private extend(count: number, bytes: number): void {
+    const last = this.segments.at(-1)
+    const begin = last?.next ?? this.oldest
+    const grown = { next: offsetOf(begin + count), bytes }
+    this.segments =
+      last !== undefined && last.bytes < segmentRecords * recordSize
+        ? [...this.segments.slice(0, -1), { next: grown.next, bytes: last.bytes + bytes }]
+        : [...this.segments, grown]
+  }
+}
+
+export const producerOf = (n: number): ProducerId => ProducerId.make(`producer-${n}`)
+export const subscriberOf = (n: number): SubscriberId => SubscriberId.make(`subscriber-${n}`)
+const positionOf = (n: number): SourcePosition => `row ${n}` as SourcePosition
+
+/**
+ * The facts of a log's records from an offset on, cut into other runs and other facts than they were appended in; `cuts`
+ * says, again and again, how many records the next run takes and whether it begins a fact.
+ */
+export const regrouped = (
+  appended: ReadonlyArray<RecordRun>,
+  from: number,
+  cuts: ReadonlyArray<{ readonly count: number; readonly opensFact: boolean }>
+): ReadonlyArray<BrokerFact> => {
+  const facts: Array<[Run, ...Array<Run>]> = []
+  let offset = 0
+  let cut = 0
+  for (const run of merged(appended)) {
+    let index = Math.min(run.payloads.length, Math.max(0, from - offset))
+    while (index < run.payloads.length) {
+      const { count, opensFact } = cuts[cut++ % cuts.length]!
+      const end = Math.min(run.payloads.length, index + count)
+      const described = describeRun(offsetOf(offset + index), sliceRun(run, index, end))
+      if (opensFact || facts.length === 0) facts.push([described])
+      else facts[facts.length - 1]!.push(described)
+      index = end
+    }
+    offset += run.payloads.length
+  }
+  return facts.map((runs): BrokerFact => ({ type: "BatchesAppended", runs }))
+}
+
+/** Runs with those joined that follow each other in the sequences of one producer, or have none. */
+const merged = (runs: ReadonlyArray<RecordRun>): ReadonlyArray<RecordRun> => {
+  const joined: Array<RecordRun> = []
+  for (const run of runs) {
+    const last = joined.at(-1)
+    const follows =
+      last !== undefined &&
+      last.producer?.id === run.producer?.id &&
+      (last.producer === null ||
+        last.producer.firstSequence + last.payloads.length === run.producer!.firstSequence)
+    if (!follows) {
+      joined.push(run)
+      continue
+    }
+    joined[joined.length - 1] = {
+      payloads: [...last.payloads, ...run.payloads],
+      producer: last.producer && {
+        ...last.producer,
+        positions: [...last.producer.positions, ...run.producer!.positions]
+      }
+    }
+  }
+  return joined
+}
+
+export const cuts = FastCheck.array(
+  FastCheck.record({ count: FastCheck.constantFrom(1, 3, 7, 50, 1_000), opensFact: FastCheck.boolean() }),
+  { minLength: 1, maxLength: 6 }
+)
