@@ -18,6 +18,7 @@ import * as Collectors from "./layers/collectors/embedded.ts"
 import * as Journal from "./layers/journal/memory.ts"
 import * as OffsetLog from "./layers/offset-log/memory.ts"
 import * as Rejects from "./layers/Rejects.ts"
+import { load } from "./layers/Setting.ts"
 import {
   type RunSettings,
   runSettings,
@@ -100,15 +101,15 @@ const pipeline = (settings: RunSettings) => {
 
 const program = makeCli((options: RunOptions) =>
   Effect.gen(function* () {
-    const settings = yield* runSettings
+    const settings = yield* load(runSettings)
     yield* tellIgnoredVariables
     yield* run(settings, options).pipe(Effect.provide(pipeline(settings)))
   })
 )
 
 runProcess(
-  program(process.argv).pipe(
-    Effect.provide(NodeContext.layer),
-    Effect.provide(Logger.replace(Logger.defaultLogger, terminalLogger))
+  Effect.provide(
+    program(process.argv),
+    Layer.merge(NodeContext.layer, Logger.replace(Logger.defaultLogger, terminalLogger))
   )
 )

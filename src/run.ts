@@ -96,14 +96,14 @@ const finishImport = Effect.gen(function* () {
     0
   )
   const { evicted } = yield* (yield* TelemetryStore).stats
-  if (refused + evicted > 0) yield* new ImportIncomplete({ refused, evicted })
+  if (refused + evicted > 0) return yield* new ImportIncomplete({ refused, evicted })
 })
 
 /** Ends when a streamer or a collector can't go on; else never. */
 const untilFailure = Effect.gen(function* () {
   const collectors = yield* Collectors
   const streamers = yield* Streamers
-  yield* Effect.raceFirst(Effect.zipRight(streamers.done, Effect.never), collectors.failed)
+  return yield* Effect.raceFirst(Effect.zipRight(streamers.done, Effect.never), collectors.failed)
 })
 
 /** Stopping has a limit: what hangs must not keep the process. */

@@ -7,48 +7,19 @@
 import { assign, enqueueActions, setup } from "xstate"
 import type { CollectorFact } from "../protocol/CollectorFact.ts"
 import { type Offset, offsetOf } from "../protocol/Log.ts"
-import { type CollectorState, type Range, withPersisted } from "./collector/Progress.ts"
+import {
+  type CollectorContext,
+  type CollectorInput,
+  type CollectorTimer,
+  gather,
+  type Range,
+  type Received,
+  type Write,
+  withPersisted
+} from "./collector/State.ts"
 import { command, stepper } from "./Step.ts"
 
-/** Messages that were received together, and how many samples they hold. */
-interface Received extends Range {
-  readonly samples: number
-}
-
-/** A write under way, or one that failed and is tried again: some samples of some messages. */
-interface Write extends Range {
-  readonly id: number
-  readonly firstSample: number
-  readonly samples: number
-  readonly failed: boolean
-}
-
-export type CollectorTimer = "subscribe" | "persist"
-
-interface Volatile {
-  readonly writesMax: number
-  readonly writeSamplesMax: number
-  readonly retryDelayMsMin: number
-  readonly retryDelayMsMax: number
-  readonly subscribeDelayMs: number
-  readonly persistDelayMs: number
-  readonly received: ReadonlyArray<Received>
-  readonly writes: ReadonlyArray<Write>
-  readonly nextWrite: number
-  readonly committing: boolean
-  /** The collector is done when its checkpoint has come so far. */
-  readonly drainTo: Offset | null
-}
-
-export interface CollectorContext {
-  readonly recoverable: CollectorState
-  readonly volatile: Volatile
-}
-
-export type CollectorInput = Pick<
-  Volatile,
-  "writesMax" | "writeSamplesMax" | "retryDelayMsMin" | "retryDelayMsMax"
->
+export type { CollectorTimer } from "./collector/State.ts"
 
 export type CollectorRequest =
   | { readonly type: "SubscribeAnswered"; readonly start: Offset }
@@ -87,23 +58,6 @@ const setupCollector = setup({
     fail: command<{ readonly problem: string }>()
   }
 })
-
-/** The next write: messages from the front of what was received, until it is full; at least one, however large. */
-const gather = (
-  received: ReadonlyArray<Received>,
-  samplesMax: number
-): Received & { readonly taken: number } => {
-  const first = received[0]!
-  let { to, samples } = first
-  let taken = 1
-  for (; taken < received.length; taken++) {
-    const next = received[taken]!
-    if (next.from !== to || samples + next.samples > samplesMax) break
-    to = next.to
-    samples += next.samples
-  }
-  return { from: first.from, to, samples, taken }
-}
 
 /** Starts as many writes as may be under way, none while one has failed. Messages without a sample are done at once. */
 const persist = setupCollector.enqueueActions(({ context: { volatile }, enqueue }) => {

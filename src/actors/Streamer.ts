@@ -8,59 +8,16 @@ import { assign, enqueueActions, setup } from "xstate"
 import { type Sequence, type SourcePosition, sequenceOf } from "../protocol/Log.ts"
 import type { StreamerFact } from "../protocol/StreamerFact.ts"
 import { command, stepper } from "./Step.ts"
+import {
+  isDone,
+  isWindowOpen,
+  type StreamerContext,
+  type StreamerInput,
+  type StreamerTimer,
+  sealable
+} from "./streamer/State.ts"
 
-export interface StreamerState {
-  /** Sequence of the next batch to seal; null until the broker told where this producer is. */
-  readonly nextSequence: Sequence | null
-  /** Everything below is in the log. */
-  readonly acknowledged: Sequence
-  readonly sourceEnded: boolean
-}
-
-export type StreamerTimer = "collect" | "retry"
-
-interface Volatile {
-  readonly batchSize: number
-  readonly collectIntervalMs: number
-  /** Batches, and their bytes, that may be sealed and not acknowledged. */
-  readonly windowBatches: number
-  readonly windowBytes: number
-  readonly readRowsMax: number
-  readonly retryDelayMsMin: number
-  readonly retryDelayMsMax: number
-  /** Numbers the attempts to connect, so that what an earlier connection still answers is told apart. */
-  readonly connection: number
-  readonly connected: boolean
-  readonly retryDelayMs: number
-  readonly sourceOpen: boolean
-  /** A read is under way. */
-  readonly reading: boolean
-  /** Nothing more is to be read. */
-  readonly draining: boolean
-  /** Samples that were read and are in no batch yet, and whether their time is up. */
-  readonly buffered: number
-  readonly collecting: "idle" | "armed" | "due"
-  /** Sealed batches that are not acknowledged, by the groups in which they were sealed. */
-  readonly unacknowledged: ReadonlyArray<{ readonly next: Sequence; readonly bytes: number }>
-  /** Everything below was sent on this connection. */
-  readonly sent: Sequence
-}
-
-export interface StreamerContext {
-  readonly recoverable: StreamerState
-  readonly volatile: Volatile
-}
-
-export type StreamerInput = Pick<
-  Volatile,
-  | "batchSize"
-  | "collectIntervalMs"
-  | "windowBatches"
-  | "windowBytes"
-  | "readRowsMax"
-  | "retryDelayMsMin"
-  | "retryDelayMsMax"
->
+export type { StreamerTimer } from "./streamer/State.ts"
 
 export type StreamerRequest =
   | {
@@ -114,24 +71,6 @@ const setupStreamer = setup({
   }
 })
 
-const isWindowOpen = (
-  { windowBatches, windowBytes, unacknowledged }: Volatile,
-  state: StreamerState
-): boolean =>
-  state.nextSequence !== null &&
-  state.nextSequence - state.acknowledged < windowBatches &&
-  unacknowledged.reduce((bytes, group) => bytes + group.bytes, 0) < windowBytes
-
-/** Samples to seal now: whole batches, and the rest too where their time is up or nothing follows; at most a window. */
-const sealable = (volatile: Volatile, state: StreamerState): number => {
-  if (!isWindowOpen(volatile, state)) return 0
-  const { buffered, batchSize, windowBatches } = volatile
-  const nothingFollows = state.sourceEnded || (volatile.draining && !volatile.reading)
-  const room = (windowBatches - (state.nextSequence! - state.acknowledged)) * batchSize
-  const whole = buffered - (buffered % batchSize)
-  return Math.min(nothingFollows || volatile.collecting === "due" ? buffered : whole, room)
-}
-
 /** What is sealed is buffered until the fact says that it is sealed: until then it is neither nowhere nor done. */
 const seal = setupStreamer.enqueueActions(({ context: { recoverable, volatile }, enqueue }) => {
   const samples = sealable(volatile, recoverable)
@@ -170,11 +109,6 @@ const read = setupStreamer.enqueueActions(({ context: { recoverable, volatile },
 })
 
 type InContext = { readonly context: StreamerContext }
-
-const isDone = ({ context: { recoverable, volatile } }: InContext): boolean =>
-  (recoverable.sourceEnded || (volatile.draining && !volatile.reading)) &&
-  volatile.buffered === 0 &&
-  (recoverable.nextSequence === null || recoverable.acknowledged >= recoverable.nextSequence)
 
 /** The log holds sequences that this streamer never gave: another one publishes under its id. */
 const hasTwin = ({

@@ -45,3 +45,19 @@ export const rejectBytesMax = 1024
 
 /** Distinct series that a process interns before it forgets all of them and starts again. */
 export const internedSeriesMax = 200_000
+
+/** Batches, and their bytes, that a streamer has sealed and not acknowledged; below the broker's budget for a session. */
+export const streamerWindowBatches = 64
+export const streamerWindowBytes = 8 * 1024 * 1024
+/** Rows that a streamer asks its source for at a time; the size of a batch where that is more. */
+export const streamerReadRowsMin = 500
+
+/** Uncommitted messages, and their bytes, that a collector takes. */
+export const collectorCreditMessages = 1_024
+export const collectorCreditBytes = 16 * 1024 * 1024
+/** Writes to the store that a collector has under way. */
+export const collectorWritesMax = 2
+
+/** The wait before the first and before every later attempt of what failed; it doubles in between. */
+export const retryDelayMsMin = 100
+export const retryDelayMsMax = 10_000

@@ -1,0 +1,2 @@
+/** Writes the bundle; fails with what esbuild has to say. */
+export const bundle: () => Promise<void>

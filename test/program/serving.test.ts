@@ -1,0 +1,70 @@
+/** The program as it runs by default: in a loop, answering, and ending in order. */
+import { readFile } from "node:fs/promises"
+import { describe, expect, test } from "vitest"
+import { eventually, start } from "./Program.ts"
+
+describe("the running program", () => {
+  test("says where its API and Swagger UI are, and both answer", async () => {
+    const program = await start([])
+    const [, swagger] = await program.says(/Swagger +(http:\S+)/)
+    expect((await fetch(swagger!)).status).toBe(200)
+    const stats = await eventually(
+      () => program.json<{ total_metrics: number; total_gpus: number }>("/api/v1/stats"),
+      ({ total_metrics }) => total_metrics > 0
+    )
+    expect(stats.total_gpus).toBeGreaterThan(0)
+    program.signal("SIGINT")
+    expect(await program.exit).toBe(0)
+  })
+
+  test.each(["SIGINT", "SIGTERM"] as const)(
+    "stores what it has read before it ends on %s",
+    async (signal) => {
+      const program = await start(["--simulate", "2x4", "--collect-interval", "1h", "--batch-size", "7000"])
+      // What is read waits in a batch that is neither full nor due: only draining gets it into the store.
+      await program.url()
+      await program.says(/API/)
+      program.signal(signal)
+      expect(await program.exit).toBe(0)
+      expect(program.said()).toMatch(/stopping: storing what was read/)
+    }
+  )
+
+  test("answers /health at full speed, in flat memory, and still ends on a signal", async () => {
+    const program = await start(["--rate", "max", "--simulate", "8x8"], {
+      MEMORY_MAX_SAMPLES: "50000",
+      LOG_RETENTION_BYTES: "4MiB"
+    })
+    const stored = async () => {
+      expect((await program.get("/health")).status).toBe(200)
+      const stats = await program.json<{ total_metrics: number; evicted: number }>("/api/v1/stats")
+      return stats.total_metrics + stats.evicted
+    }
+    const residentKiB = async () =>
+      Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${program.pid}/status`, "utf8"))![1])
+    await eventually(stored, (samples) => samples > 150_000)
+    const before = await residentKiB()
+    await eventually(stored, (samples) => samples > 450_000)
+    // What went through meanwhile was more than 300,000 samples; kept, they would take well over 100 MiB as payloads.
+    expect((await residentKiB()) - before).toBeLessThan(100 * 1024)
+    program.signal("SIGINT")
+    expect(await program.exit).toBe(0)
+  })
+
+  test("says that original timestamps in a loop store nothing new", async () => {
+    const program = await start(["--timestamps", "original"])
+    await program.says(/every pass after the first stores the same samples again/)
+    program.signal("SIGTERM")
+    expect(await program.exit).toBe(0)
+  })
+
+  test("names the port that is in use, in one line", async () => {
+    const first = await start([])
+    const port = new URL(await first.url()).port
+    const second = await start([], { API_PORT: port })
+    expect(await second.exit).toBe(1)
+    expect(second.said()).toBe(`cannot listen on 127.0.0.1:${port}: the port is in use\n`)
+    first.signal("SIGTERM")
+    expect(await first.exit).toBe(0)
+  })
+})
