@@ -21,18 +21,23 @@ import { command, stepper } from "./Step.ts"
 
 export type { CollectorTimer } from "./collector/State.ts"
 
+/** What comes of an attempt to subscribe, as long as it is the latest one. */
+interface OfAttempt {
+  readonly attempt: number
+}
+
 export type CollectorRequest =
-  | { readonly type: "SubscribeAnswered"; readonly start: Offset }
-  | { readonly type: "SubscribeFailed" }
-  | { readonly type: "SubscriptionLost" }
+  | ({ readonly type: "SubscribeAnswered"; readonly start: Offset } & OfAttempt)
+  | ({ readonly type: "SubscribeFailed" } & OfAttempt)
+  | ({ readonly type: "SubscriptionLost" } & OfAttempt)
   /** Another collector subscribed under the same id. */
-  | { readonly type: "SubscriptionTakenOver" }
-  | ({ readonly type: "MessagesReceived" } & Received)
-  | ({ readonly type: "GapTold" } & Range)
+  | ({ readonly type: "SubscriptionTakenOver" } & OfAttempt)
+  | ({ readonly type: "MessagesReceived" } & Received & OfAttempt)
+  | ({ readonly type: "GapTold" } & Range & OfAttempt)
   | { readonly type: "PersistSucceeded"; readonly write: number }
   | { readonly type: "PersistFailed"; readonly write: number }
   | { readonly type: "PersistRefused"; readonly write: number; readonly problem: string }
-  | { readonly type: "CommitAnswered"; readonly offset: Offset }
+  | ({ readonly type: "CommitAnswered"; readonly offset: Offset } & OfAttempt)
   | { readonly type: "TimerFired"; readonly timer: CollectorTimer }
   | { readonly type: "Drain"; readonly to: Offset }
 
@@ -43,7 +48,7 @@ const setupCollector = setup({
     input: {} as CollectorInput
   },
   actions: {
-    subscribe: command<undefined>(),
+    subscribe: command<OfAttempt>(),
     /** Write these samples of these messages; `write` names the answer. */
     persistBatch: command<Omit<Write, "id" | "failed"> & { readonly write: number }>(),
     /** The store refuses this one sample for good. */
@@ -103,6 +108,9 @@ const isDone = ({ context: { recoverable, volatile } }: InContext): boolean =>
 const hasFailedWrites = ({ context: { volatile } }: InContext): boolean =>
   volatile.writes.some((write) => write.failed)
 
+const isCurrent = ({ context: { volatile }, event }: InContext & { event: OfAttempt }): boolean =>
+  event.attempt === volatile.attempt
+
 /** A write that is still awaited; what an earlier subscription left behind is not. */
 const isAwaited = ({ context: { volatile }, event }: InContext & { event: { write: number } }): boolean =>
   volatile.writes.some((write) => write.id === event.write)
@@ -113,6 +121,7 @@ export const collectorMachine = setupCollector.createMachine({
     recoverable: { checkpoint: offsetOf(0), persisted: offsetOf(0), ahead: [] },
     volatile: {
       ...input,
+      attempt: 0,
       subscribeDelayMs: input.retryDelayMsMin,
       persistDelayMs: input.retryDelayMsMin,
       received: [],
@@ -125,9 +134,14 @@ export const collectorMachine = setupCollector.createMachine({
   initial: "subscribing",
   states: {
     subscribing: {
-      entry: { type: "subscribe", params: undefined },
+      entry: enqueueActions(({ context: { volatile }, enqueue }) => {
+        const attempt = volatile.attempt + 1
+        enqueue.assign({ volatile: { ...volatile, attempt } })
+        enqueue({ type: "subscribe", params: { attempt } })
+      }),
       on: {
         SubscribeAnswered: {
+          guard: isCurrent,
           actions: enqueueActions(({ event, enqueue }) =>
             enqueue({
               type: "record",
@@ -135,7 +149,7 @@ export const collectorMachine = setupCollector.createMachine({
             })
           )
         },
-        SubscribeFailed: "waitingToSubscribe"
+        SubscribeFailed: { guard: isCurrent, target: "waitingToSubscribe" }
       }
     },
     waitingToSubscribe: {
@@ -155,6 +169,7 @@ export const collectorMachine = setupCollector.createMachine({
       ],
       on: {
         MessagesReceived: {
+          guard: isCurrent,
           actions: [
             assign(({ context: { volatile }, event: { from, to, samples } }) => ({
               volatile: { ...volatile, received: [...volatile.received, { from, to, samples }] }
@@ -179,17 +194,20 @@ export const collectorMachine = setupCollector.createMachine({
           actions: [persistAgain, persist]
         },
         MessagesReceived: {
+          guard: isCurrent,
           actions: assign(({ context: { volatile }, event: { from, to, samples } }) => ({
             volatile: { ...volatile, received: [...volatile.received, { from, to, samples }] }
           }))
         }
       }
     },
-    done: { entry: { type: "finish", params: undefined } },
-    failed: {}
+    // What is over does not subscribe again.
+    done: { entry: { type: "finish", params: undefined }, on: { SubscriptionLost: {} } },
+    failed: { on: { SubscriptionLost: {} } }
   },
   on: {
     SubscriptionLost: {
+      guard: isCurrent,
       target: ".subscribing",
       actions: enqueueActions(({ context: { volatile }, enqueue }) => {
         // What is not committed is delivered again; identity makes a second write of it harmless.
@@ -198,10 +216,12 @@ export const collectorMachine = setupCollector.createMachine({
       })
     },
     SubscriptionTakenOver: {
+      guard: isCurrent,
       target: ".failed",
       actions: { type: "fail", params: { problem: "another collector subscribed under the same id" } }
     },
     GapTold: {
+      guard: isCurrent,
       actions: enqueueActions(({ event: { from, to }, enqueue }) =>
         enqueue({ type: "record", params: { fact: { type: "GapNoted", from, to } } })
       )
@@ -258,6 +278,7 @@ export const collectorMachine = setupCollector.createMachine({
       })
     },
     CommitAnswered: {
+      guard: isCurrent,
       actions: enqueueActions(({ context: { volatile }, event: { offset }, enqueue }) => {
         enqueue.assign({ volatile: { ...volatile, committing: false } })
         enqueue({ type: "record", params: { fact: { type: "CheckpointCommitted", offset } } })

@@ -36,6 +36,8 @@ export interface CollectorVolatile {
   readonly writeSamplesMax: number
   readonly retryDelayMsMin: number
   readonly retryDelayMsMax: number
+  /** Numbers the attempts to subscribe, so that what an earlier one still answers is told apart. */
+  readonly attempt: number
   readonly subscribeDelayMs: number
   readonly persistDelayMs: number
   readonly received: ReadonlyArray<Received>
@@ -65,7 +67,7 @@ export const withPersisted = (state: CollectorState, range: Range): CollectorSta
     if (next.from <= persisted) persisted = Math.max(persisted, next.to)
     else if (last !== undefined && next.from <= last.to) {
       ahead[ahead.length - 1] = { from: last.from, to: offsetOf(Math.max(last.to, next.to)) }
-    } else ahead.push(next)
+    } else ahead.push({ from: next.from, to: next.to })
   }
   return { ...state, persisted: offsetOf(persisted), ahead }
 }

@@ -65,11 +65,16 @@ interface Resources {
 }
 
 /** Takes in one delivery, message by message: decoding is the work here, so others get a turn in between. */
-const receive = ({ inbox, progress }: Resources, self: Self, delivery: Delivery): Effect.Effect<void> => {
+const receive = (
+  { inbox, progress }: Resources,
+  self: Self,
+  attempt: number,
+  delivery: Delivery
+): Effect.Effect<void> => {
   if (delivery._tag === "Gap") {
     return Effect.sync(() => {
       progress.messagesMissed += delivery.to - delivery.from
-      self.send({ type: "GapTold", from: delivery.from, to: delivery.to })
+      self.send({ type: "GapTold", attempt, from: delivery.from, to: delivery.to })
     })
   }
   return Effect.forEach(
@@ -81,7 +86,7 @@ const receive = ({ inbox, progress }: Resources, self: Self, delivery: Delivery)
           const from = offsetOf(delivery.firstOffset + index)
           const samples = inbox.add(from, payload)
           progress.messagesReceived++
-          self.send({ type: "MessagesReceived", from, to: offsetOf(from + 1), samples })
+          self.send({ type: "MessagesReceived", attempt, from, to: offsetOf(from + 1), samples })
         })
       ),
     { discard: true }
@@ -89,7 +94,12 @@ const receive = ({ inbox, progress }: Resources, self: Self, delivery: Delivery)
 }
 
 /** Subscribes, and takes in what is delivered until the subscription ends or the scope closes. */
-const collect = (resources: Resources, self: Self, subscribed: (subscription: Subscription) => void) => {
+const collect = (
+  resources: Resources,
+  self: Self,
+  attempt: number,
+  subscribed: (subscription: Subscription) => void
+) => {
   const { broker, options } = resources
   const subscribe = broker.subscribe({
     subscriberId: options.collectorId,
@@ -101,21 +111,24 @@ const collect = (resources: Resources, self: Self, subscribed: (subscription: Su
   const takeIn = (subscription: Subscription) =>
     Effect.forever(
       Effect.flatMap(subscription.deliveries, (deliveries) =>
-        Effect.forEach(deliveries, (delivery) => receive(resources, self, delivery), { discard: true })
+        Effect.forEach(deliveries, (delivery) => receive(resources, self, attempt, delivery), {
+          discard: true
+        })
       )
     )
   return subscribe.pipe(
     Effect.tap((subscription) => {
       subscribed(subscription)
-      self.send({ type: "SubscribeAnswered", start: subscription.start })
+      self.send({ type: "SubscribeAnswered", attempt, start: subscription.start })
     }),
     Effect.matchEffect({
       onFailure: ({ message }) =>
-        Effect.as(Effect.logWarning(message), self.send({ type: "SubscribeFailed" })),
+        Effect.as(Effect.logWarning(message), self.send({ type: "SubscribeFailed", attempt })),
       onSuccess: (subscription) =>
         Effect.catchTags(takeIn(subscription), {
-          SubscriptionTakenOver: () => Effect.sync(() => self.send({ type: "SubscriptionTakenOver" })),
-          BrokerUnavailable: () => Effect.sync(() => self.send({ type: "SubscriptionLost" }))
+          SubscriptionTakenOver: () =>
+            Effect.sync(() => self.send({ type: "SubscriptionTakenOver", attempt })),
+          BrokerUnavailable: () => Effect.sync(() => self.send({ type: "SubscriptionLost", attempt }))
         })
     })
   )
@@ -148,18 +161,26 @@ const persist = (
     })
   )
 }
-const commit = (subscription: Subscription, offset: Offset): Effect.Effect<CollectorRequest> =>
-  subscription.commit(offset).pipe(
-    Effect.map((committed): CollectorRequest => ({ type: "CommitAnswered", offset: committed })),
+
+const commit = (
+  { number: attempt, subscription }: Attempt,
+  offset: Offset
+): Effect.Effect<CollectorRequest> => {
+  const lost: Effect.Effect<CollectorRequest> = Effect.succeed({ type: "SubscriptionLost", attempt })
+  return subscription!.commit(offset).pipe(
+    Effect.map((committed): CollectorRequest => ({ type: "CommitAnswered", attempt, offset: committed })),
     Effect.catchTags({
-      SubscriptionTakenOver: () => Effect.succeed<CollectorRequest>({ type: "SubscriptionTakenOver" }),
-      CommitRefused: () => Effect.succeed<CollectorRequest>({ type: "SubscriptionLost" }),
-      BrokerUnavailable: () => Effect.succeed<CollectorRequest>({ type: "SubscriptionLost" })
+      SubscriptionTakenOver: () =>
+        Effect.succeed<CollectorRequest>({ type: "SubscriptionTakenOver", attempt }),
+      CommitRefused: () => lost,
+      BrokerUnavailable: () => lost
     })
   )
+}
 
 /** An attempt to subscribe, and the subscription that came of it. */
 interface Attempt {
+  readonly number: number
   readonly scope: Scope.CloseableScope
   subscription?: Subscription
 }
@@ -173,12 +194,12 @@ const makeHandlers =
     let current: Attempt | undefined
     return {
       ...timers((timer) => self.send({ type: "TimerFired", timer })),
-      subscribe: () =>
+      subscribe: ({ attempt: number }) =>
         Effect.gen(function* () {
           if (current !== undefined) yield* Scope.close(current.scope, Exit.void)
-          const attempt: Attempt = { scope: yield* Scope.fork(scope, ExecutionStrategy.sequential) }
+          const attempt: Attempt = { number, scope: yield* Scope.fork(scope, ExecutionStrategy.sequential) }
           current = attempt
-          const collecting = collect(resources, self, (subscription) => {
+          const collecting = collect(resources, self, number, (subscription) => {
             attempt.subscription = subscription
           })
           yield* Effect.forkIn(Scope.extend(collecting, attempt.scope), attempt.scope)
@@ -204,7 +225,7 @@ const makeHandlers =
           inbox.forgetAll()
           return noEvents
         }),
-      commitOffset: ({ offset }) => start(commit(current!.subscription!, offset)),
+      commitOffset: ({ offset }) => start(commit(current!, offset)),
       record: ({ fact }) => Effect.succeed([fact]),
       finish: () => Effect.as(Deferred.succeed(done, undefined), noEvents),
       fail: ({ problem }) =>
