@@ -18,12 +18,11 @@ const describe = (cause: Cause.Cause<unknown>): string => {
 
 /**
  * Runs a program until it ends. SIGINT and SIGTERM interrupt it, which closes its scopes; a second one ends the process at
- * once. Exit codes: 0 after success or an orderly end, 1 after a failure, 130 after a second signal.
+ * once. Exit codes: 0 after success or an orderly end (or what the program has set as `process.exitCode`), 1 after a failure,
+ * 130 after a second signal.
  */
 export const runProcess = <E>(program: Effect.Effect<void, E>): void => {
-  const fiber: Fiber.RuntimeFiber<void, E> = Effect.runFork(Effect.provide(program, Scheduler.layer), {
-    scheduler: Scheduler.make()
-  })
+  const fiber: Fiber.RuntimeFiber<void, E> = Effect.runFork(program, { scheduler: Scheduler.make() })
   let signalledAtMs: number | undefined
   const onSignal = () => {
     const nowMs = performance.now()
@@ -40,6 +39,6 @@ export const runProcess = <E>(program: Effect.Effect<void, E>): void => {
     clearInterval(alive)
     const failed = Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)
     if (failed) print(describe(exit.cause))
-    process.exit(failed ? 1 : 0)
+    process.exit(failed ? 1 : (process.exitCode ?? 0))
   })
 }

@@ -28,6 +28,8 @@ const refusedByStore: ReadonlyArray<RejectReason> = ["older_than_retention", "re
 /** Between two rewrites of the status line, and between two lines of a log. */
 const statusInterval = Duration.millis(250)
 const logInterval = Duration.seconds(30)
+/** Between two looks at what was rejected. */
+const rejectsInterval = Duration.seconds(5)
 
 const count = (n: number): string => n.toLocaleString("en")
 
@@ -77,6 +79,26 @@ const showProgress = hasStatusLine
       Effect.forever
     )
 
+/** Says in the log what was rejected since the last time, a line per reason and not one per row. */
+const logRejects = Effect.gen(function* () {
+  const rejects = yield* Rejects
+  const told = new Map<RejectReason, number>()
+  const tell = Effect.flatMap(rejects.byReason, (byReason) =>
+    Effect.forEach(
+      byReason.filter(({ reason, count: n }) => n > (told.get(reason) ?? 0)),
+      ({ reason, count: n, recent }) => {
+        const more = n - (told.get(reason) ?? 0)
+        told.set(reason, n)
+        const { origin, input } = recent[recent.length - 1]!
+        return Effect.logWarning(
+          `rejected ${count(more)} as ${reason}, the last at ${origin}: ${input.slice(0, 120)}`
+        )
+      }
+    )
+  )
+  yield* Effect.repeat(tell, Schedule.spaced(rejectsInterval))
+})
+
 const tellRejects = Effect.gen(function* () {
   for (const { reason, count: n, recent } of yield* (yield* Rejects).byReason) {
     const last = recent[recent.length - 1]!
@@ -106,26 +128,40 @@ const untilFailure = Effect.gen(function* () {
   return yield* Effect.raceFirst(Effect.zipRight(streamers.done, Effect.never), collectors.failed)
 })
 
-/** Stopping has a limit: what hangs must not keep the process. */
-const limitDrain = (drainTimeoutMs: number) =>
-  Effect.sync(() => {
+/**
+ * Publishes and stores what was read. The layers do that too when they close, but only here can the exit code tell that it
+ * did not work. It has a limit: what hangs must not keep the process.
+ */
+const drain = (drainTimeoutMs: number) =>
+  Effect.gen(function* () {
     rewriteStatus("")
     print("stopping: storing what was read")
     setTimeout(() => {
       print(`stopping took longer than ${drainTimeoutMs} ms (DRAIN_TIMEOUT): what was not stored is lost`)
       process.exit(1)
     }, drainTimeoutMs).unref()
-  })
+    yield* (yield* Streamers).drain
+    yield* (yield* Collectors).drain
+    print(yield* progressLine)
+  }).pipe(
+    Effect.catchAll(({ message }) =>
+      Effect.sync(() => {
+        print(`not everything that was read is stored: ${message}`)
+        process.exitCode = 1
+      })
+    )
+  )
 
 /** Runs until the source is stored (`once`), until something fails, or until it is interrupted. */
 export const run = (settings: RunSettings, { once, serve }: RunOptions) =>
   Effect.gen(function* () {
     yield* announce(settings)
     yield* Effect.forkScoped(showProgress)
+    yield* Effect.forkScoped(logRejects)
     if (once) yield* Effect.raceFirst(finishImport, (yield* Collectors).failed)
     if (!once || serve) yield* untilFailure
   }).pipe(
     Effect.scoped,
-    Effect.onInterrupt(() => limitDrain(settings.process.drainTimeoutMs)),
+    Effect.onInterrupt(() => drain(settings.process.drainTimeoutMs)),
     Logger.withMinimumLogLevel(settings.process.logLevel)
   )

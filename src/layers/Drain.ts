@@ -4,7 +4,7 @@ import { Effect, ExecutionStrategy, Scope } from "effect"
 /**
  * Acquires something in a scope of its own. When the outer scope closes, `drain` runs first and the own scope closes after
  * it: what was started there goes on until then. (In one scope, fibers that were forked later would be ended before.) A
- * drain that fails is logged, and ends nothing else.
+ * drain that fails is logged as an error, and ends nothing else.
  */
 export const drainedOnClose = <A, E, R>(
   acquire: Effect.Effect<A, E, R>,
@@ -13,6 +13,8 @@ export const drainedOnClose = <A, E, R>(
   Effect.gen(function* () {
     const own = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
     const acquired = yield* Scope.extend(acquire, own)
-    yield* Effect.addFinalizer(() => Effect.ignoreLogged(drain(acquired)))
+    yield* Effect.addFinalizer(() =>
+      Effect.catchAllCause(drain(acquired), (cause) => Effect.logError("ended without draining", cause))
+    )
     return acquired
   })

@@ -179,7 +179,7 @@ export const collectorSettings = group("Collector", {
   flushIntervalMs: make({
     env: "FLUSH_INTERVAL",
     meaning:
-      "The longest that a sample waits for a write; it is written as soon as the write before it has ended",
+      "A ceiling for how long a sample waits to be written; never reached, as a write starts when the one before ends",
     kind: duration(),
     default: 10_000
   }),
