@@ -17,7 +17,8 @@ export const print = (line: string): void => {
 /** Rewrites the status line; the empty one takes it away. Nothing happens where standard error is no terminal. */
 export const rewriteStatus = (line: string): void => {
   if (!isTerminal) return
-  status = line.slice(0, Math.max(0, (process.stderr.columns ?? 80) - 1))
+  // A terminal that does not know its width says 0.
+  status = line.slice(0, (process.stderr.columns || 80) - 1)
   process.stderr.write(clearLine + status)
 }
 

@@ -65,7 +65,8 @@ const source = {
   maxRowBytes: make({
     env: "MAX_ROW_BYTES",
     meaning: "Longest row of a CSV file; a longer one is rejected",
-    kind: bytes({ min: KiB, max: 8 * MiB }),
+    // No more, so that the JSON of any row, every byte of it escaped, fits into a payload.
+    kind: bytes({ min: KiB, max: MiB }),
     default: MiB
   })
 } satisfies SettingRecord
