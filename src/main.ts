@@ -13,8 +13,10 @@ import { Effect, Layer, Logger } from "effect"
 import { makeCli, type RunOptions } from "./cli.ts"
 import * as Gateway from "./http/Gateway.ts"
 import { GatewayConfig } from "./http/GatewayConfig.ts"
+import { ReadinessChecks } from "./http/ReadinessChecks.ts"
 import * as Broker from "./layers/broker/embedded.ts"
 import * as Collectors from "./layers/collectors/embedded.ts"
+import * as Draining from "./layers/Draining.ts"
 import * as Journal from "./layers/journal/memory.ts"
 import * as OffsetLog from "./layers/offset-log/memory.ts"
 import * as Rejects from "./layers/Rejects.ts"
@@ -69,6 +71,12 @@ const telemetryStore = ({ store, collector }: RunSettings) =>
     )
   )
 
+/** Beside its store, the gateway is ready while the process is not ending. */
+const readiness = Layer.effect(
+  ReadinessChecks,
+  Effect.map(Draining.Draining, ({ check }) => [check])
+)
+
 /** The whole system in one process. */
 const pipeline = (settings: RunSettings) => {
   const { streamer, collector } = settings
@@ -93,6 +101,8 @@ const pipeline = (settings: RunSettings) => {
     ),
     Layer.provideMerge(Gateway.layer),
     Layer.provide(GatewayConfig.layer({ ...gateway, host, port })),
+    Layer.provide(readiness),
+    Layer.provideMerge(Draining.layer),
     Layer.provideMerge(broker(settings.broker)),
     Layer.provideMerge(telemetryStore(settings)),
     Layer.provideMerge(Rejects.layer)

@@ -6,6 +6,7 @@ import { Duration, Effect, Logger, Schedule, Schema } from "effect"
 import type { RunOptions } from "./cli.ts"
 import { GatewayAddress } from "./http/Gateway.ts"
 import { Collectors } from "./layers/Collectors.ts"
+import { Draining } from "./layers/Draining.ts"
 import { Rejects } from "./layers/Rejects.ts"
 import { Streamers } from "./layers/Streamers.ts"
 import type { RunSettings } from "./layers/settings/run.ts"
@@ -134,6 +135,7 @@ const untilFailure = Effect.gen(function* () {
  */
 const drain = (drainTimeoutMs: number) =>
   Effect.gen(function* () {
+    yield* (yield* Draining).begin
     rewriteStatus("")
     print("stopping: storing what was read")
     setTimeout(() => {

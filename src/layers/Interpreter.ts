@@ -26,11 +26,14 @@ export class ActorStopped extends Schema.TaggedError<ActorStopped>()("ActorStopp
 type AnyCommand = { readonly type: string; readonly params: unknown }
 type AnyEvent = { readonly type: string }
 
-/** What a command does, by its name. Events are what it led to at once: facts, and outcomes that are no facts. */
+/** What a command led to at once: facts, and outcomes that are no facts. Without an Effect where it takes none. */
+type Outcome<Event> = ReadonlyArray<Event> | Effect.Effect<ReadonlyArray<Event>>
+
+/** What a command does, by its name. */
 export type Handlers<Command extends AnyCommand, Event> = {
   readonly [Type in Command["type"]]: (
     params: Extract<Command, { readonly type: Type }>["params"]
-  ) => Effect.Effect<ReadonlyArray<Event>>
+  ) => Outcome<Event>
 }
 
 /** Events of a handler that leads to none. */
@@ -88,6 +91,8 @@ interface Turn {
 /** A loop for actors that come and go; ends, and all of them with it, when the scope closes. */
 export const makeLoop: Effect.Effect<ActorLoop, never, Scope.Scope> = Effect.gen(function* () {
   const ready: Array<Turn> = []
+  const actors = new Set<Effect.Effect<void>>()
+  let hasEnded = false
   let wake: (() => void) | undefined
 
   const schedule = (turn: Turn): void => {
@@ -102,6 +107,13 @@ export const makeLoop: Effect.Effect<ActorLoop, never, Scope.Scope> = Effect.gen
     if (ready.length > 0) resume(Effect.void)
     else wake = () => resume(Effect.void)
   })
+  // An actor may live in another scope; without its loop it would leave whoever asks it waiting for ever.
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      hasEnded = true
+      return Effect.all(actors, { discard: true })
+    })
+  )
   yield* Effect.forkScoped(
     Effect.forever(
       Effect.suspend(() => {
@@ -113,7 +125,17 @@ export const makeLoop: Effect.Effect<ActorLoop, never, Scope.Scope> = Effect.gen
       })
     )
   )
-  return { spawn: (options) => spawnIn(schedule, options) }
+  return {
+    spawn: (options) =>
+      Effect.tap(spawnIn(schedule, options), ({ stop }) =>
+        hasEnded
+          ? stop
+          : Effect.acquireRelease(
+              Effect.sync(() => actors.add(stop)),
+              () => Effect.sync(() => actors.delete(stop))
+            )
+      )
+  }
 })
 
 const spawnIn = <Snapshot, Event extends AnyEvent, Command extends AnyCommand>(
@@ -136,11 +158,11 @@ const spawnIn = <Snapshot, Event extends AnyEvent, Command extends AnyCommand>(
         while (due.length > 0) {
           const events: Array<Event> = []
           for (const { type, params } of due) {
-            const handle = handlers[type as Command["type"]] as (
-              params: unknown
-            ) => Effect.Effect<ReadonlyArray<Event>>
-            for (const event of yield* handle(params)) events.push(event)
+            const handle = handlers[type as Command["type"]] as (params: unknown) => Outcome<Event>
+            const outcome = handle(params)
+            for (const event of Effect.isEffect(outcome) ? yield* outcome : outcome) events.push(event)
           }
+          if (events.length === 0) return
           due = yield* adopt(events)
         }
       })
@@ -179,7 +201,7 @@ const spawnIn = <Snapshot, Event extends AnyEvent, Command extends AnyCommand>(
       hasMore: () => queued,
       run: Effect.suspend(() => {
         let group: Effect.Effect<void, unknown>
-        if (firstCommands.length > 0) {
+        if (end === undefined && firstCommands.length > 0) {
           group = execute(firstCommands)
           firstCommands = []
         } else {

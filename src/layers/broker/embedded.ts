@@ -63,48 +63,43 @@ type RefusedAcknowledge = "beyond_delivered" | "subscription_ended"
 const makeHandlers =
   (log: OffsetLog["Type"], journal: BrokerJournal, subscriptions: Subscriptions.Subscriptions) =>
   (self: BrokerActor): Handlers<BrokerCommand, BrokerRequest | BrokerFact> => {
-    const answer = (replyTo: number, exit: Exit.Exit<unknown, unknown>) =>
-      Effect.sync(() => {
-        self.reply(replyTo, exit)
-        return noEvents
-      })
+    const answer = (replyTo: number, exit: Exit.Exit<unknown, unknown>) => {
+      self.reply(replyTo, exit)
+      return noEvents
+    }
     const measured = Effect.map(log.bounds, (bounds) => [{ type: "LogMeasured" as const, bounds }])
     return {
-      appendBatches: ({ takes }) =>
-        Effect.suspend(() => {
-          const runs = takes.map(takenRecords)
-          const [first, ...rest] = runs.map((run, index) => describeRun(takes[index]!.firstOffset, run))
-          const appended = { type: "BatchesAppended" as const, runs: [first!, ...rest] as const }
-          const failed = (problem: string) => [{ type: "AppendFailed" as const, problem }]
-          return Effect.match(log.append(runs), {
-            onSuccess: (): ReadonlyArray<BrokerRequest | BrokerFact> => [appended],
-            onFailure: (error) => failed(error.problem)
-          })
-        }),
-      settlePublishes: ({ settlements }) =>
-        Effect.sync(() => {
-          settle(settlements, self.reply)
-          return noEvents
-        }),
-      wakeSubscriptions: ({ end }) =>
-        Effect.sync(() => {
-          subscriptions.wake(end)
-          return noEvents
-        }),
+      appendBatches: ({ takes }) => {
+        const runs = takes.map(takenRecords)
+        const [first, ...rest] = runs.map((run, index) => describeRun(takes[index]!.firstOffset, run))
+        const appended = { type: "BatchesAppended" as const, runs: [first!, ...rest] as const }
+        const failed = (problem: string) => [{ type: "AppendFailed" as const, problem }]
+        return Effect.match(log.append(runs), {
+          onSuccess: (): ReadonlyArray<BrokerRequest | BrokerFact> => [appended],
+          onFailure: (error) => failed(error.problem)
+        })
+      },
+      settlePublishes: ({ settlements }) => {
+        settle(settlements, self.reply)
+        return noEvents
+      },
+      wakeSubscriptions: ({ end }) => {
+        subscriptions.wake(end)
+        return noEvents
+      },
       answerHello: ({ replyTo, ...known }) => answer(replyTo, Exit.succeed(known)),
       openSubscription: ({ replyTo, subscription, start, clamped }) =>
-        Effect.zipRight(
+        Effect.map(
           subscriptions.start(subscription, { start, end: self.snapshot().context.recoverable.nextOffset }),
-          answer(replyTo, Exit.succeed<Opened>({ start, clamped }))
+          () => answer(replyTo, Exit.succeed<Opened>({ start, clamped }))
         ),
-      endSubscription: ({ subscription }) =>
-        Effect.sync(() => {
-          subscriptions.end(subscription)
-          return noEvents
-        }),
+      endSubscription: ({ subscription }) => {
+        subscriptions.end(subscription)
+        return noEvents
+      },
       answerCommit: ({ replyTo, offset }) => answer(replyTo, Exit.succeed(offset)),
       refuseCommit: ({ replyTo, reason }) => answer(replyTo, Exit.fail(reason)),
-      record: ({ fact }) => Effect.succeed([fact]),
+      record: ({ fact }) => [fact],
       measureLog: () => measured,
       saveSnapshot: ({ state }) => Effect.as(Effect.orDie(journal.snapshot(state)), noEvents),
       dropBefore: ({ offset }) =>

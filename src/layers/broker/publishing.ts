@@ -11,15 +11,21 @@ import type {
 import { sessionPendingBytesMax } from "../../protocol/Limits.ts"
 import { BrokerUnavailable, type PublishReceipt, PublishRefused } from "../Broker.ts"
 import { ActorStopped } from "../Interpreter.ts"
-import { type RecordRun, recordBytes, runBytes, sliceRun } from "../OffsetLog.ts"
+import { type RecordRun, recordBytes, sliceRun } from "../OffsetLog.ts"
 
 /** What the machine's handle stands for: the records, by run, and the outcomes that have come. */
 class PublishGroup {
   readonly outcomes: Array<PublishOutcome> = []
   constructor(
     readonly replyTo: number,
-    readonly runs: ReadonlyArray<RecordRun>
+    readonly runs: ReadonlyArray<SizedRun>
   ) {}
+}
+
+/** A run with its size, which is counted once: that takes a look at every record. */
+interface SizedRun {
+  readonly run: RecordRun
+  readonly bytes: number
 }
 
 type Ask = <A, E>(
@@ -42,20 +48,20 @@ export const orUnavailable = <A, E, R>(
   ) as Effect.Effect<A, Exclude<E, ActorStopped> | BrokerUnavailable, R>
 
 /** Cuts a run into ones of at most so many bytes, or of one record: what is admitted, or has to wait, as a whole. */
-const cutRun = (run: RecordRun, runBytesMax: number): ReadonlyArray<RecordRun> => {
-  const cut: Array<RecordRun> = []
+const cutRun = (run: RecordRun, runBytesMax: number): ReadonlyArray<SizedRun> => {
+  const cut: Array<SizedRun> = []
   let from = 0
   let bytes = 0
   for (let index = 0; index < run.payloads.length; index++) {
     const next = recordBytes(run, index)
     if (index > from && bytes + next > runBytesMax) {
-      cut.push(sliceRun(run, from, index))
+      cut.push({ run: sliceRun(run, from, index), bytes })
       from = index
       bytes = 0
     }
     bytes += next
   }
-  if (from < run.payloads.length) cut.push(sliceRun(run, from, run.payloads.length))
+  if (from < run.payloads.length) cut.push({ run: sliceRun(run, from, run.payloads.length), bytes })
   return cut
 }
 
@@ -65,19 +71,18 @@ export const makePublish = (ask: Ask, session: SessionId, runBytesMax: number) =
   return (records: RecordRun): Effect.Effect<PublishReceipt, PublishRefused | BrokerUnavailable> => {
     const cut = cutRun(records, runBytesMax)
     if (cut.length === 0) return Effect.succeed({ duplicates: 0, firstOffset: null })
-    const sizes = cut.map(runBytes)
-    const bytes = sizes.reduce((sum, size) => sum + size, 0)
+    const bytes = cut.reduce((sum, sized) => sum + sized.bytes, 0)
     const published = ask<PublishReceipt, PublishRefused>(
       (replyTo) => {
         const group = new PublishGroup(replyTo, cut)
         const runs = cut.map(
-          (run, index): PublishRun => ({
+          ({ run: { payloads, producer }, bytes }, index): PublishRun => ({
             group,
             index,
             session,
-            count: run.payloads.length,
-            bytes: sizes[index]!,
-            producer: run.producer && { id: run.producer.id, firstSequence: run.producer.firstSequence }
+            count: payloads.length,
+            bytes,
+            producer: producer && { id: producer.id, firstSequence: producer.firstSequence }
           })
         )
         return { type: "Publish", runs }
@@ -92,7 +97,7 @@ const groupOf = (handle: object): PublishGroup => handle as PublishGroup
 
 /** The records that a take stands for. */
 export const takenRecords = ({ group, index, skip }: Take): RecordRun => {
-  const run = groupOf(group).runs[index]!
+  const { run } = groupOf(group).runs[index]!
   return sliceRun(run, skip, run.payloads.length)
 }
 

@@ -72,16 +72,14 @@ const spawnActor = (
     handlers: (self) => ({
       deliver: deliver(log, delivered),
       tellGap: ({ from, to }) => Effect.as(delivered.offer({ _tag: "Gap", from, to }), noEvents),
-      allowCommit: ({ replyTo, offset }) =>
-        Effect.sync(() => {
-          self.reply(replyTo, Exit.succeed(offset))
-          return noEvents
-        }),
-      refuseAcknowledge: ({ replyTo, reason }) =>
-        Effect.sync(() => {
-          self.reply(replyTo, Exit.fail(reason))
-          return noEvents
-        }),
+      allowCommit: ({ replyTo, offset }) => {
+        self.reply(replyTo, Exit.succeed(offset))
+        return noEvents
+      },
+      refuseAcknowledge: ({ replyTo, reason }) => {
+        self.reply(replyTo, Exit.fail(reason))
+        return noEvents
+      },
       endDelivery: () =>
         Effect.as(delivered.fail(new SubscriptionTakenOver({ subscriberId: options.subscriberId })), noEvents)
     })

@@ -206,27 +206,24 @@ const makeHandlers =
           return noEvents
         }),
       persistBatch: (params) => start(persist(resources, params)),
-      quarantineSample: ({ from, to, sample, problem }) =>
-        Effect.sync(() => {
-          const [refused] = inbox.samples(from, to, sample, 1)
-          rejects.add("refused_by_store", () => ({
-            origin: `offsets ${from} to ${to - 1}: ${problem}`,
-            input: encodeSample(refused!)
-          }))
-          return noEvents
-        }),
-      forgetMessages: ({ below }) =>
-        Effect.sync(() => {
-          inbox.forget(below)
-          return noEvents
-        }),
-      forgetAllMessages: () =>
-        Effect.sync(() => {
-          inbox.forgetAll()
-          return noEvents
-        }),
+      quarantineSample: ({ from, to, sample, problem }) => {
+        const [refused] = inbox.samples(from, to, sample, 1)
+        rejects.add("refused_by_store", () => ({
+          origin: `offsets ${from} to ${to - 1}: ${problem}`,
+          input: encodeSample(refused!)
+        }))
+        return noEvents
+      },
+      forgetMessages: ({ below }) => {
+        inbox.forget(below)
+        return noEvents
+      },
+      forgetAllMessages: () => {
+        inbox.forgetAll()
+        return noEvents
+      },
       commitOffset: ({ offset }) => start(commit(current!, offset)),
-      record: ({ fact }) => Effect.succeed([fact]),
+      record: ({ fact }) => [fact],
       finish: () => Effect.as(Deferred.succeed(done, undefined), noEvents),
       fail: ({ problem }) =>
         Effect.as(

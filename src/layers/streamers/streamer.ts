@@ -159,12 +159,11 @@ const makeHandlers =
         ]),
       publishBatches: ({ connection, firstSequence, next }) =>
         start(publish(session!, outbox.batches(firstSequence, next), connection)),
-      forgetBatches: ({ next }) =>
-        Effect.sync(() => {
-          progress.batchesPublished += outbox.forget(next)
-          return noEvents
-        }),
-      record: ({ fact }) => Effect.succeed([fact]),
+      forgetBatches: ({ next }) => {
+        progress.batchesPublished += outbox.forget(next)
+        return noEvents
+      },
+      record: ({ fact }) => [fact],
       finish: () => Effect.as(Deferred.succeed(done, undefined), noEvents),
       fail: ({ problem }) =>
         Effect.as(
