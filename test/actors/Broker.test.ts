@@ -1,0 +1,302 @@
+/** What the Broker decides, as stories. */
+import { describe, it } from "@effect/vitest"
+import { HashMap } from "effect"
+import { type BrokerState, brokerStepper } from "../../src/actors/Broker.ts"
+import type { PublishOutcome, PublishRun } from "../../src/actors/broker/Admission.ts"
+import type { BrokerFact } from "../../src/protocol/BrokerFact.ts"
+import { rememberedSequencesMin } from "../../src/protocol/Limits.ts"
+import {
+  type LogBounds,
+  offsetOf,
+  ProducerId,
+  type SourcePosition,
+  SubscriberId,
+  sequenceOf
+} from "../../src/protocol/Log.ts"
+import { Story } from "./Story.ts"
+
+const streamer = ProducerId.make("streamer")
+const collector = SubscriberId.make("collector")
+const emptyLog: LogBounds = { oldest: offsetOf(0), next: offsetOf(0), bytes: 0, segments: [] }
+
+const broker = (recoverable?: BrokerState) =>
+  new Story(
+    brokerStepper,
+    brokerStepper.initial({
+      retentionBytes: 1_000,
+      bounds: emptyLog,
+      ...(recoverable === undefined ? {} : { recoverable })
+    })
+  )
+
+const group = { name: "group" }
+const run = (count: number, more: Partial<PublishRun> = {}): PublishRun => ({
+  group,
+  index: 0,
+  session: 1,
+  count,
+  bytes: 10 * count,
+  producer: null,
+  ...more
+})
+const numbered = (firstSequence: number, count: number, more: Partial<PublishRun> = {}) =>
+  run(count, { producer: { id: streamer, firstSequence }, ...more })
+const publish = (...runs: ReadonlyArray<PublishRun>) => ({ type: "Publish" as const, runs })
+
+const appended = (firstOffset: number, count: number, firstSequence?: number): BrokerFact => ({
+  type: "BatchesAppended",
+  runs: [
+    {
+      firstOffset: offsetOf(firstOffset),
+      count,
+      bytes: 10 * count,
+      producer:
+        firstSequence === undefined
+          ? null
+          : {
+              id: streamer,
+              firstSequence: sequenceOf(firstSequence),
+              lastPosition: `row ${firstSequence + count - 1}` as SourcePosition
+            }
+    }
+  ]
+})
+const committed = (offset: number): BrokerFact => ({
+  type: "OffsetCommitted",
+  subscriberId: collector,
+  offset: offsetOf(offset)
+})
+
+const accepted = (outcome: Partial<Extract<PublishOutcome, { _tag: "Accepted" }>>): PublishOutcome => ({
+  _tag: "Accepted",
+  duplicates: 0,
+  duplicateOf: null,
+  appendedAt: null,
+  ...outcome
+})
+const settle = (...outcomes: ReadonlyArray<PublishOutcome>) => ({
+  type: "settlePublishes" as const,
+  params: { settlements: outcomes.map((outcome, index) => ({ group, index, outcome })) }
+})
+const append = (firstOffset: number, skip = 0, index = 0) => ({
+  type: "appendBatches" as const,
+  params: { takes: [{ group, index, skip, firstOffset: offsetOf(firstOffset) }] }
+})
+const wake = (end: number) => ({ type: "wakeSubscriptions" as const, params: { end: offsetOf(end) } })
+const measure = { type: "measureLog" as const, params: undefined }
+
+describe("a publish", () => {
+  it("gets the next offsets, and its answer when the append is a fact", () => {
+    broker()
+      .given(appended(0, 5))
+      .when(publish(run(3)))
+      .then(append(5))
+      .when(appended(5, 3))
+      .then(settle(accepted({ appendedAt: offsetOf(5) })), wake(8))
+  })
+
+  it("of a sequence that is in the log is answered with its first offset, and only the rest is appended", () => {
+    broker()
+      .given(appended(0, 5), appended(5, 4, 100))
+      .when(publish(numbered(101, 2)))
+      .then(settle(accepted({ duplicates: 2, duplicateOf: offsetOf(6) })))
+      .when(publish(numbered(102, 4)))
+      .then(append(9, 2))
+      .when(appended(9, 2, 104))
+      .then(settle(accepted({ duplicates: 2, duplicateOf: offsetOf(7), appendedAt: offsetOf(9) })), wake(11))
+  })
+
+  it("of the same sequence twice in one group is appended once", () => {
+    broker()
+      .when(publish(numbered(0, 2), numbered(0, 2, { index: 1 })))
+      .then(append(0))
+      .when(appended(0, 2, 0))
+      .then(
+        settle(accepted({ appendedAt: offsetOf(0) }), accepted({ duplicates: 2, duplicateOf: offsetOf(0) })),
+        wake(2)
+      )
+  })
+
+  it("of a sequence beyond the remembered ones is a duplicate whose offset is not known any more", () => {
+    const kept = broker().given(appended(0, 1, 0), appended(1, rememberedSequencesMin, 1))
+    kept.when(publish(numbered(0, 1))).then(settle(accepted({ duplicates: 1 })))
+    kept.when(publish(numbered(1, 1))).then(settle(accepted({ duplicates: 1, duplicateOf: offsetOf(1) })))
+  })
+
+  it("that leaves out a sequence is refused with the one that is expected", () => {
+    broker()
+      .given(appended(0, 3, 7))
+      .when(publish(numbered(11, 1)))
+      .then(settle({ _tag: "Refused", reason: "sequence_gap", expected: 10 }))
+  })
+
+  it("of a session that was taken over is fenced", () => {
+    broker()
+      .given({ type: "Hello", replyTo: 0, session: 2, producerId: streamer })
+      .when(publish(numbered(0, 1, { session: 1 })))
+      .then(settle({ _tag: "Refused", reason: "fenced" }))
+      .when(publish(numbered(0, 1, { session: 2 })))
+      .then(append(0))
+  })
+
+  it("larger than all that the log may hold is refused", () => {
+    broker()
+      .when(publish(run(101)))
+      .then(settle({ _tag: "Refused", reason: "too_large" }))
+  })
+
+  it("that could not be appended is refused, and its sequences are free again", () => {
+    broker()
+      .given(publish(numbered(0, 2)))
+      .when({ type: "AppendFailed", problem: "disk full" })
+      .then(settle({ _tag: "Refused", reason: "log_failed", problem: "disk full" }))
+      .when(publish(numbered(0, 2)))
+      .then(append(0))
+  })
+})
+
+describe("a log that is full", () => {
+  const segments = [
+    { next: offsetOf(50), bytes: 500 },
+    { next: offsetOf(95), bytes: 450 }
+  ]
+  const bounds: LogBounds = { oldest: offsetOf(0), next: offsetOf(95), bytes: 950, segments }
+  const dropped: LogBounds = { ...bounds, oldest: offsetOf(50), bytes: 450, segments: segments.slice(1) }
+  const full = () => broker().given(appended(0, 95), committed(20))
+
+  it("lets publishes wait for a commit, drops what that allows behind a snapshot, and admits in order", () => {
+    const story = full()
+      .when(publish(run(10), run(2, { index: 1 })))
+      .then(measure)
+      .when({ type: "LogMeasured", bounds })
+      .then()
+      .when(publish(run(1, { index: 2 })))
+      .then()
+      .when(committed(60))
+      .then(measure)
+      .when({ type: "LogMeasured", bounds })
+    const state = {
+      nextOffset: offsetOf(95),
+      producers: HashMap.empty(),
+      checkpoints: HashMap.make([collector, offsetOf(60)])
+    }
+    story
+      .then(
+        { type: "saveSnapshot", params: { state } },
+        { type: "dropBefore", params: { offset: offsetOf(50) } }
+      )
+      .when({ type: "LogMeasured", bounds: dropped })
+      .then({
+        type: "appendBatches",
+        params: {
+          takes: [
+            { group, index: 0, skip: 0, firstOffset: offsetOf(95) },
+            { group, index: 1, skip: 0, firstOffset: offsetOf(105) },
+            { group, index: 2, skip: 0, firstOffset: offsetOf(107) }
+          ]
+        }
+      })
+  })
+
+  it("is measured again when an append has ended, well or not, that left something waiting", () => {
+    full()
+      .when(publish(run(5), run(10, { index: 1 })))
+      .then(append(95))
+      .when({ type: "AppendFailed", problem: "disk full" })
+      .then(settle({ _tag: "Refused", reason: "log_failed", problem: "disk full" }), measure)
+    full()
+      .when(publish(run(5), run(10, { index: 1 })))
+      .then(append(95))
+      .when(appended(95, 5))
+      .then(settle(accepted({ appendedAt: offsetOf(95) })), wake(100), measure)
+  })
+
+  it("refuses what a fenced session has waiting, and lets in what waited behind it", () => {
+    full()
+      .given(publish(numbered(0, 10), run(2, { index: 1 })))
+      .when({ type: "Hello", replyTo: 3, session: 2, producerId: streamer })
+      .then(
+        { type: "answerHello", params: { replyTo: 3, lastSequence: null, lastPosition: null } },
+        append(95, 0, 1)
+      )
+  })
+})
+
+describe("a producer that says hello", () => {
+  it("is told its last sequence and position", () => {
+    broker()
+      .given(appended(0, 3, 7))
+      .when({ type: "Hello", replyTo: 3, session: 2, producerId: streamer })
+      .then({
+        type: "answerHello",
+        params: { replyTo: 3, lastSequence: sequenceOf(9), lastPosition: "row 9" as SourcePosition }
+      })
+  })
+})
+
+describe("a subscriber", () => {
+  const subscribe = (subscription: number, resume = true) => ({
+    type: "Subscribe" as const,
+    replyTo: subscription,
+    subscription,
+    subscriberId: collector,
+    from: offsetOf(2),
+    resume
+  })
+  const open = (subscription: number, start: number) => ({
+    type: "openSubscription" as const,
+    params: {
+      replyTo: subscription,
+      subscription,
+      subscriberId: collector,
+      start: offsetOf(start),
+      clamped: false
+    }
+  })
+  const commit = (subscription: number, offset: number) => ({
+    type: "Commit" as const,
+    replyTo: 9,
+    subscription,
+    subscriberId: collector,
+    offset: offsetOf(offset)
+  })
+
+  it("that resumes gets a checkpoint where it starts, and starts at it from then on", () => {
+    const opened: BrokerFact = { type: "SubscriptionOpened", subscriberId: collector, offset: offsetOf(2) }
+    broker()
+      .given(appended(0, 5))
+      .when(subscribe(1))
+      .then({ type: "record", params: { fact: opened } })
+      .when(opened)
+      .then(open(1, 2))
+      .given(committed(4))
+      .when(subscribe(2))
+      .then({ type: "endSubscription", params: { subscription: 1 } }, open(2, 4))
+  })
+
+  it("that does not resume starts where it says, nearest to that what the log has", () => {
+    broker()
+      .given(appended(0, 5), committed(4))
+      .when(subscribe(1, false))
+      .then(open(1, 2))
+      .when({ ...subscribe(1, false), from: offsetOf(9) })
+      .then(
+        { type: "endSubscription", params: { subscription: 1 } },
+        { type: "openSubscription", params: { ...open(1, 5).params, clamped: true } }
+      )
+  })
+
+  it("commits as long as it holds the subscription, and never lowers its checkpoint", () => {
+    broker()
+      .given(appended(0, 5), subscribe(1, false))
+      .when(commit(1, 3))
+      .then({ type: "record", params: { fact: committed(3) } })
+      .when(committed(3))
+      .then({ type: "answerCommit", params: { replyTo: 9, offset: offsetOf(3) } })
+      .when(commit(1, 2))
+      .then({ type: "answerCommit", params: { replyTo: 9, offset: offsetOf(3) } })
+      .given(subscribe(2, false))
+      .when(commit(1, 4))
+      .then({ type: "refuseCommit", params: { replyTo: 9, reason: "not_holder" } })
+  })
+})
