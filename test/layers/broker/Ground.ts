@@ -1,0 +1,55 @@
+/** What brokers of a test stand on: a log and a journal in memory that outlive any broker over them. */
+import { Context, Effect, Layer, type Scope } from "effect"
+import { Broker } from "../../../src/layers/Broker.ts"
+import { BrokerConfig, layerEmbedded } from "../../../src/layers/broker/embedded.ts"
+import { Journal, type JournalFailed } from "../../../src/layers/Journal.ts"
+import * as MemoryJournal from "../../../src/layers/journal/memory.ts"
+import { OffsetLog } from "../../../src/layers/OffsetLog.ts"
+import * as MemoryLog from "../../../src/layers/offset-log/memory.ts"
+import { segmentsPerRetention } from "../../../src/protocol/Limits.ts"
+
+export interface Ground {
+  readonly log: OffsetLog["Type"]
+  readonly journal: Journal["Type"]
+  /** A broker over it, recovered from what it holds. Closing the scope ends it where it is, as a kill would. */
+  readonly openBroker: Effect.Effect<Broker["Type"], JournalFailed, Scope.Scope>
+}
+
+export interface GroundOptions {
+  readonly retentionBytes?: number
+  /** What stands between the journal and the broker. */
+  readonly wrapJournal?: (journal: Journal["Type"]) => Journal["Type"]
+}
+
+export const makeGround = ({
+  retentionBytes = BrokerConfig.defaults.retentionBytes,
+  wrapJournal = (journal) => journal
+}: GroundOptions = {}): Effect.Effect<Ground, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const segmentBytes = Math.ceil(retentionBytes / segmentsPerRetention)
+    const built = yield* Layer.build(
+      Layer.merge(
+        MemoryLog.layerMemory.pipe(Layer.provide(MemoryLog.MemoryLogConfig.layer({ segmentBytes }))),
+        MemoryJournal.layerMemory
+      )
+    )
+    const log = Context.get(built, OffsetLog)
+    const journal = wrapJournal(Context.get(built, Journal))
+    const broker = layerEmbedded.pipe(
+      Layer.provide(
+        Layer.mergeAll(
+          Layer.succeed(OffsetLog, log),
+          Layer.succeed(Journal, journal),
+          BrokerConfig.layer({ retentionBytes })
+        )
+      )
+    )
+    return { log, journal, openBroker: Effect.map(Layer.build(Layer.fresh(broker)), Context.get(Broker)) }
+  })
+
+/** A fresh broker each time it is built. */
+export const layerOnMemory = (options: GroundOptions): Layer.Layer<Broker, JournalFailed> =>
+  Layer.scoped(
+    Broker,
+    Effect.flatMap(makeGround(options), ({ openBroker }) => openBroker)
+  )

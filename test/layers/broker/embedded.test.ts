@@ -1,0 +1,172 @@
+/** The embedded broker: the contract of every broker, and what comes back when it is opened again over the same ground. */
+import { describe, expect, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Broker, BrokerUnavailable } from "../../../src/layers/Broker.ts"
+import { Journal, JournalFailed } from "../../../src/layers/Journal.ts"
+import * as Scheduler from "../../../src/layers/Scheduler.ts"
+import { brokerContract } from "../../contracts/Broker.contract.ts"
+import {
+  commit,
+  eventually,
+  hello,
+  messages,
+  numbered,
+  publish,
+  receiveUntil,
+  subscribe
+} from "../../contracts/Broker.messages.ts"
+import { type Ground, layerOnMemory, makeGround } from "./Ground.ts"
+
+brokerContract("a log and a journal in memory", layerOnMemory)
+
+/** Runs with a broker over the ground, which ends with it. */
+const during = <A, E>({ openBroker }: Ground, body: Effect.Effect<A, E, Broker | Scope.Scope>) =>
+  Effect.scoped(Effect.flatMap(openBroker, (broker) => Effect.provideService(body, Broker, broker)))
+
+const test = (guarantee: string, body: Effect.Effect<void, unknown, Scope.Scope>) =>
+  it.scoped(guarantee, () => Effect.provide(body, Scheduler.layer))
+
+const large = (n: number): string => `${n}`.padEnd(4_096, ".")
+const small = { retentionBytes: 32 * 1024 }
+
+describe("a broker that is opened again over the same log and journal", () => {
+  test(
+    "goes on where the one before it was: offsets, producers, positions, checkpoints",
+    Effect.gen(function* () {
+      const ground = yield* makeGround()
+      yield* during(
+        ground,
+        Effect.gen(function* () {
+          yield* (yield* hello("p")).publish(numbered(0, ["a", "b"]))
+          yield* publish("c")
+          yield* (yield* hello("q")).publish(numbered(5, ["d"]))
+          const reader = yield* subscribe("reader", { resume: true })
+          yield* receiveUntil(reader, 4)
+          yield* commit(reader, 2)
+          yield* subscribe("opened", { from: "latest", resume: true })
+        })
+      )
+      yield* during(
+        ground,
+        Effect.gen(function* () {
+          const [p, q] = [yield* hello("p"), yield* hello("q")]
+          expect([p.lastSequence, p.lastPosition]).toEqual([1, "at 1"])
+          expect([q.lastSequence, q.lastPosition]).toEqual([5, "at 5"])
+          expect(yield* p.publish(numbered(1, ["b", "e"]))).toEqual({ duplicates: 1, firstOffset: 1 })
+          const reader = yield* subscribe("reader", { resume: true })
+          expect(yield* receiveUntil(reader, 5)).toEqual(messages(2, "c", "d", "e"))
+          expect((yield* subscribe("opened", { resume: true })).start).toBe(4)
+        })
+      )
+    })
+  )
+  test(
+    "knows producers and checkpoints also when retention has dropped every record that told of them",
+    Effect.gen(function* () {
+      const ground = yield* makeGround(small)
+      yield* during(
+        ground,
+        Effect.gen(function* () {
+          yield* (yield* hello("p")).publish(numbered(0, ["a"]))
+          const reader = yield* subscribe("reader", { resume: true })
+          for (let n = 0; n < 30; n++) {
+            const { firstOffset } = yield* publish(large(n))
+            yield* receiveUntil(reader, firstOffset! + 1)
+            yield* commit(reader, firstOffset! + 1)
+          }
+        })
+      )
+      expect((yield* ground.log.bounds).oldest).toBeGreaterThan(1)
+      yield* during(
+        ground,
+        Effect.gen(function* () {
+          const session = yield* hello("p")
+          expect([session.lastSequence, session.lastPosition]).toEqual([0, "at 0"])
+          expect(yield* session.publish(numbered(0, ["a"]))).toEqual({ duplicates: 1, firstOffset: 0 })
+          expect(yield* session.publish(numbered(1, ["b"]))).toEqual({ duplicates: 0, firstOffset: 31 })
+          expect((yield* subscribe("reader", { resume: true })).start).toBe(31)
+        })
+      )
+    })
+  )
+})
+
+describe("a broker that ends", () => {
+  test(
+    "leaves nobody waiting, and answers every later call",
+    Effect.gen(function* () {
+      const ground = yield* makeGround(small)
+      const scope = yield* Scope.make()
+      const broker = yield* Scope.extend(ground.openBroker, scope)
+      yield* Effect.provideService(
+        Effect.gen(function* () {
+          const reader = yield* subscribe("reader", { resume: true })
+          const session = yield* hello("p")
+          const idle = yield* subscribe("idle", { from: "latest" })
+          const texts = Array.from({ length: 30 }, (_, n) => large(n))
+          const waiting = [
+            yield* Effect.fork(Effect.flip(Effect.forever(idle.deliveries))),
+            yield* Effect.fork(Effect.flip(session.publish(numbered(0, texts))))
+          ]
+          yield* eventually(Effect.map(broker.stats, ({ waitingRecords }) => waitingRecords > 0))
+          yield* Scope.close(scope, Exit.void)
+          for (const fiber of waiting) expect(yield* Fiber.join(fiber)).toBeInstanceOf(BrokerUnavailable)
+          expect(yield* Effect.flip(publish("x"))).toBeInstanceOf(BrokerUnavailable)
+          expect(yield* Effect.flip(hello("p"))).toBeInstanceOf(BrokerUnavailable)
+          expect(yield* Effect.flip(subscribe("late"))).toBeInstanceOf(BrokerUnavailable)
+          expect(yield* Effect.flip(commit(reader, 1))).toBeInstanceOf(BrokerUnavailable)
+        }),
+        Broker,
+        broker
+      )
+    })
+  )
+  test(
+    "because its journal failed tells everyone who waits, and acknowledges nothing that is not durable",
+    Effect.gen(function* () {
+      const broken = yield* Deferred.make<void>()
+      const ground = yield* makeGround({ ...small, wrapJournal: failingOnce(broken) })
+      yield* during(
+        ground,
+        Effect.gen(function* () {
+          const reader = yield* subscribe("reader", { resume: true })
+          const idle = yield* subscribe("idle", { from: "latest" })
+          const waiting = yield* Effect.fork(Effect.flip(Effect.forever(idle.deliveries)))
+          yield* publish("a")
+          yield* receiveUntil(reader, 1)
+          yield* Deferred.succeed(broken, undefined)
+          expect(yield* Effect.flip(commit(reader, 1))).toBeInstanceOf(BrokerUnavailable)
+          expect(yield* Fiber.join(waiting)).toBeInstanceOf(BrokerUnavailable)
+          expect(yield* Effect.flip(Effect.forever(reader.deliveries))).toBeInstanceOf(BrokerUnavailable)
+          expect(yield* Effect.flip(publish("b"))).toBeInstanceOf(BrokerUnavailable)
+        })
+      )
+      yield* during(
+        ground,
+        Effect.gen(function* () {
+          expect((yield* subscribe("reader", { resume: true })).start).toBe(0)
+          expect(yield* publish("b")).toEqual({ duplicates: 0, firstOffset: 1 })
+        })
+      )
+    })
+  )
+})
+
+/** Journals that fail to append once, when told to. */
+const failingOnce =
+  (told: Deferred.Deferred<void>) =>
+  (journal: Journal["Type"]): Journal["Type"] => {
+    let failed = false
+    return Journal.of({
+      open: (name) =>
+        Effect.map(journal.open(name), (open) => ({
+          ...open,
+          append: (entries) =>
+            Effect.flatMap(Deferred.isDone(told), (isTold) => {
+              if (!isTold || failed) return open.append(entries)
+              failed = true
+              return Effect.fail(new JournalFailed({ journal: name, problem: "no space left" }))
+            })
+        }))
+    })
+  }
