@@ -212,12 +212,14 @@ describe("a log that is full", () => {
   })
 
   it("refuses what a fenced session has waiting, and lets in what waited behind it", () => {
+    const behind = { name: "group of another session" }
+    const take = { group: behind, index: 0, skip: 0, firstOffset: offsetOf(95) }
     full()
-      .given(publish(numbered(0, 10), run(2, { index: 1 })))
+      .given(publish(numbered(0, 10), run(2, { group: behind })))
       .when({ type: "Hello", replyTo: 3, session: 2, producerId: streamer })
       .then(
         { type: "answerHello", params: { replyTo: 3, lastSequence: null, lastPosition: null } },
-        append(95, 0, 1)
+        { type: "appendBatches", params: { takes: [take] } }
       )
   })
 })

@@ -95,19 +95,26 @@ export const admit = (situation: Situation, waiting: ReadonlyArray<PublishRun>):
   const takes: Array<Take> = []
   const settlements: Array<Settlement> = []
   const seen = new Map<ProducerId, Producer>()
+  let lastRefused: Settlement | undefined
   let next: number = situation.nextOffset
   let bytesFree = situation.bytesFree
   let position = 0
   for (; position < waiting.length; position++) {
     const run = waiting[position]!
     const { group, index, producer } = run
+    // Nothing overtakes what was refused of its group: not even where no sequence or no earlier record would tell.
+    if (lastRefused?.group === group) {
+      settlements.push({ ...lastRefused, index })
+      continue
+    }
     const known =
       producer === null
         ? undefined
         : (seen.get(producer.id) ?? Option.getOrUndefined(HashMap.get(situation.producers, producer.id)))
     const duplicates = examine(run, known, situation)
     if (typeof duplicates !== "number") {
-      settlements.push({ group, index, outcome: duplicates })
+      lastRefused = { group, index, outcome: duplicates }
+      settlements.push(lastRefused)
       continue
     }
     const count = run.count - duplicates
