@@ -12,6 +12,7 @@ import { sessionPendingBytesMax } from "../../protocol/Limits.ts"
 import { BrokerUnavailable, type PublishReceipt, PublishRefused } from "../Broker.ts"
 import { ActorStopped } from "../Interpreter.ts"
 import { type RecordRun, recordBytes, sliceRun } from "../OffsetLog.ts"
+import * as SessionBudget from "./SessionBudget.ts"
 
 /** What the machine's handle stands for: the records, by run, and the outcomes that have come. */
 class PublishGroup {
@@ -67,29 +68,39 @@ const cutRun = (run: RecordRun, runBytesMax: number): ReadonlyArray<SizedRun> =>
 
 /** How a session publishes: in order, with a budget of bytes that have no answer yet. */
 export const makePublish = (ask: Ask, session: SessionId, runBytesMax: number) => {
-  const budget = Effect.unsafeMakeSemaphore(sessionPendingBytesMax)
+  const budget = SessionBudget.make(sessionPendingBytesMax)
   return (records: RecordRun): Effect.Effect<PublishReceipt, PublishRefused | BrokerUnavailable> => {
     const cut = cutRun(records, runBytesMax)
     if (cut.length === 0) return Effect.succeed({ duplicates: 0, firstOffset: null })
     const bytes = cut.reduce((sum, sized) => sum + sized.bytes, 0)
-    const published = ask<PublishReceipt, PublishRefused>(
-      (replyTo) => {
-        const group = new PublishGroup(replyTo, cut)
-        const runs = cut.map(
-          ({ run: { payloads, producer }, bytes }, index): PublishRun => ({
-            group,
-            index,
-            session,
-            count: payloads.length,
-            bytes,
-            producer: producer && { id: producer.id, firstSequence: producer.firstSequence }
-          })
+    const requestOf = (replyTo: number): BrokerRequest => {
+      const group = new PublishGroup(replyTo, cut)
+      const runs = cut.map(
+        ({ run: { payloads, producer }, bytes }, index): PublishRun => ({
+          group,
+          index,
+          session,
+          count: payloads.length,
+          bytes,
+          producer: producer && { id: producer.id, firstSequence: producer.firstSequence }
+        })
+      )
+      return { type: "Publish", runs }
+    }
+    return Effect.acquireUseRelease(
+      Effect.sync(() => budget.enter(bytes)),
+      ({ admitted, pass }) => {
+        const published = ask<PublishReceipt, PublishRefused>(
+          (replyTo) => {
+            pass()
+            return requestOf(replyTo)
+          },
+          { bytes }
         )
-        return { type: "Publish", runs }
+        return orUnavailable(Effect.zipRight(admitted, published))
       },
-      { bytes }
+      ({ leave }) => Effect.sync(leave)
     )
-    return orUnavailable(budget.withPermits(Math.min(bytes, sessionPendingBytesMax))(published))
   }
 }
 
