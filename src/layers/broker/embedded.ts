@@ -143,9 +143,12 @@ const make = Effect.gen(function* () {
     journal: journalFacts(journal),
     handlers: makeHandlers(log, journal, subscriptions)
   })
-  yield* Effect.forkScoped(
-    Effect.flatMap(actor.stopped, (stopped) => subscriptions.failAll(unavailable(stopped)))
+  const tellSubscribers = Effect.flatMap(actor.stopped, (stopped) =>
+    subscriptions.failAll(unavailable(stopped))
   )
+  yield* Effect.forkScoped(tellSubscribers)
+  // The fiber ends with the scope before the actor does, and whoever waits for messages would wait for ever.
+  yield* Effect.addFinalizer(() => Effect.zipRight(actor.stop, tellSubscribers))
 
   const runBytesMax = Math.floor(retentionBytes / segmentsPerRetention)
   let nextSession = 0
