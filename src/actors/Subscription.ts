@@ -13,6 +13,8 @@ interface Unacked {
   readonly from: Offset
   readonly to: Offset
   readonly bytes: number
+  /** Some of its messages are acknowledged; its bytes are still those of all. */
+  readonly isCut: boolean
 }
 
 interface Volatile {
@@ -72,24 +74,31 @@ const setupSubscription = setup({
   }
 })
 
-/** Ranges below these sizes take in what is delivered next, so that a list of them stays short. */
+/**
+ * Ranges below these sizes take in what is delivered next, so that a list of them stays short. One that is cut takes in
+ * nothing: its bytes would pile up for a subscriber that always holds back its last message.
+ */
 const rangeMessagesMin = 64
 const rangeBytesMin = 64 * 1024
 
-const withDelivered = (unacked: ReadonlyArray<Unacked>, range: Unacked): ReadonlyArray<Unacked> => {
+const withDelivered = (
+  unacked: ReadonlyArray<Unacked>,
+  range: Omit<Unacked, "isCut">
+): ReadonlyArray<Unacked> => {
   const last = unacked.at(-1)
   return last !== undefined &&
+    !last.isCut &&
     last.to === range.from &&
     last.to - last.from < rangeMessagesMin &&
     last.bytes < rangeBytesMin
-    ? [...unacked.slice(0, -1), { from: last.from, to: range.to, bytes: last.bytes + range.bytes }]
-    : [...unacked, range]
+    ? [...unacked.slice(0, -1), { ...last, to: range.to, bytes: last.bytes + range.bytes }]
+    : [...unacked, { ...range, isCut: false }]
 }
 
 /** What is left unacknowledged when all below an offset is done. A range that it cuts keeps its bytes until its end. */
 const unackedFrom = (unacked: ReadonlyArray<Unacked>, below: Offset): ReadonlyArray<Unacked> =>
   unacked.flatMap((range) =>
-    range.to <= below ? [] : [range.from < below ? { ...range, from: below } : range]
+    range.to <= below ? [] : [range.from < below ? { ...range, from: below, isCut: true } : range]
   )
 
 const creditLeft = ({ creditMessages, creditBytes, unacked }: Volatile) => {
