@@ -148,6 +148,15 @@ describe("a collector", () => {
       .then(arm("persist", 100))
   })
 
+  it("writes nothing new either when another write ends well while one has failed", () => {
+    collecting()
+      .given(received(0, 3), received(1, 3), received(2, 3), failed(1), succeeded(0))
+      .when(persisted(0, 1))
+      .then(forget(1), commit(1))
+      .when(retry)
+      .then(persist(1, 1, 2, 3), persist(2, 2, 3, 3))
+  })
+
   it("halves what the store refuses down to the one sample, and puts that in quarantine", () => {
     const refusedProblem = { problem: "bad" }
     collecting()
