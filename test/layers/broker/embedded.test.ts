@@ -104,13 +104,12 @@ describe("a broker that ends", () => {
           const session = yield* hello("p")
           const idle = yield* subscribe("idle", { from: "latest" })
           const texts = Array.from({ length: 30 }, (_, n) => large(n))
-          const waiting = [
-            yield* Effect.fork(Effect.flip(Effect.forever(idle.deliveries))),
-            yield* Effect.fork(Effect.flip(session.publish(numbered(0, texts))))
-          ]
+          const reading = yield* Effect.fork(Effect.flip(Effect.forever(idle.deliveries)))
+          const publishing = yield* Effect.fork(Effect.flip(session.publish(numbered(0, texts))))
           yield* eventually(Effect.map(broker.stats, ({ waitingRecords }) => waitingRecords > 0))
           yield* Scope.close(scope, Exit.void)
-          for (const fiber of waiting) expect(yield* Fiber.join(fiber)).toBeInstanceOf(BrokerUnavailable)
+          expect(yield* Fiber.join(reading)).toBeInstanceOf(BrokerUnavailable)
+          expect(yield* Fiber.join(publishing)).toBeInstanceOf(BrokerUnavailable)
           expect(yield* Effect.flip(publish("x"))).toBeInstanceOf(BrokerUnavailable)
           expect(yield* Effect.flip(hello("p"))).toBeInstanceOf(BrokerUnavailable)
           expect(yield* Effect.flip(subscribe("late"))).toBeInstanceOf(BrokerUnavailable)
