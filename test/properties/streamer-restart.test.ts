@@ -1,0 +1,171 @@
+/** A streamer that restarts at any moment, over connections that break at any moment, loses, doubles and reorders no row. */
+import { expect, it } from "@effect/vitest"
+import { Context, Effect, Exit, FastCheck, Layer, Option, Scope } from "effect"
+import { Broker } from "../../src/layers/Broker.ts"
+import { makeStreamer } from "../../src/layers/streamers/streamer.ts"
+import { TelemetrySource } from "../../src/layers/TelemetrySource.ts"
+import { layerSimulated, SimulatedSourceConfig } from "../../src/layers/telemetry-source/simulated.ts"
+import { decodeBatch } from "../../src/protocol/Batch.ts"
+import { offsetOf, SourcePosition } from "../../src/protocol/Log.ts"
+import type { Sample } from "../../src/protocol/Sample.ts"
+import { seriesKey } from "../../src/protocol/Series.ts"
+import { endOf, producerId, receive, subscribe } from "../contracts/Broker.messages.ts"
+import { sampleOf } from "../contracts/TelemetryStore.samples.ts"
+import { type Ground, makeGround } from "../layers/broker/Ground.ts"
+import * as FaultyBroker from "./FaultyBroker.ts"
+import { type Drawn, scheduled, timePasses, turns } from "./Turns.ts"
+
+const numRuns = 24
+/** So little that publishing waits now and then. */
+const retentionBytes = 16 * 1024
+
+const history = FastCheck.record({
+  batchSize: FastCheck.integer({ min: 1, max: 7 }),
+  rowsPerSecond: FastCheck.constantFrom<number | "max">("max", 2_000),
+  faults: FastCheck.array(
+    FastCheck.constantFrom<FaultyBroker.Fault>("none", "none", "lost", "answerLost", "onItsWay"),
+    { maxLength: 30 }
+  ),
+  /** How long each streamer lives that is killed, and whether the broker ends with it. */
+  lives: FastCheck.array(FastCheck.record({ turns: FastCheck.nat(80), takesBroker: FastCheck.boolean() }), {
+    maxLength: 8
+  })
+})
+type History = Drawn<typeof history>
+
+const testSource = FastCheck.record({
+  /** Rows, by whether they are good; a bad one is read and gives no sample. */
+  rows: FastCheck.array(FastCheck.boolean(), { maxLength: 120 }),
+  chunkRows: FastCheck.array(FastCheck.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 4 })
+})
+
+/** Row `n` is a sample of value `n`; a position is the row that comes next. */
+const sourceOf = ({ rows, chunkRows }: Drawn<typeof testSource>) =>
+  TelemetrySource.of({
+    description: "rows of a test",
+    open: (resumeAt) =>
+      Effect.sync(() => {
+        let next = Option.match(resumeAt, { onNone: () => 0, onSome: Number })
+        let reads = 0
+        const readSome = (rowsMax: number) => {
+          if (next >= rows.length) return Option.none()
+          const first = next
+          next = Math.min(rows.length, first + Math.min(rowsMax, chunkRows[reads++ % chunkRows.length]!))
+          const good = rows.slice(first, next).flatMap((isGood, index) => (isGood ? [first + index] : []))
+          return Option.some({
+            rowsRead: next - first,
+            samples: good.map((row) => sampleOf(BigInt(row), row)),
+            positionAfter: (index: number) => SourcePosition.make(`${good[index]! + 1}`)
+          })
+        }
+        return {
+          read: (rowsMax) =>
+            Effect.zipRight(
+              Effect.yieldNow(),
+              Effect.sync(() => readSome(rowsMax))
+            )
+        }
+      })
+  })
+
+/** The broker of the moment, and a reader that follows it over restarts, so that room is made. */
+const openLog = ({ openBroker }: Ground) =>
+  Effect.gen(function* () {
+    const payloads: Array<string> = []
+    let scope = yield* Scope.make()
+    let broker = yield* Scope.extend(openBroker, scope)
+    const restart = Effect.gen(function* () {
+      yield* Scope.close(scope, Exit.void)
+      scope = yield* Scope.make()
+      broker = yield* Scope.extend(openBroker, scope)
+    })
+    const follow = Effect.gen(function* () {
+      const subscription = yield* subscribe("reader", { resume: true })
+      for (;;) {
+        for (const message of yield* receive(subscription)) {
+          if ("to" in message) throw new Error("a gap")
+          expect(payloads[message.offset] ?? message.text, "an offset holds one thing").toBe(message.text)
+          payloads[message.offset] = message.text
+          yield* subscription.commit(offsetOf(endOf([message], 0)))
+        }
+      }
+    })
+    yield* Effect.forkScoped(
+      Effect.forever(
+        Effect.suspend(() => Effect.ignore(Effect.scoped(Effect.provideService(follow, Broker, broker))))
+      )
+    )
+    return {
+      current: () => broker,
+      payloads,
+      restart,
+      close: Effect.suspend(() => Scope.close(scope, Exit.void))
+    }
+  })
+
+/** Streams the source to its end through all that befalls it; answers the samples in the log. */
+const samplesAfter = (
+  { batchSize, rowsPerSecond, faults, lives }: History,
+  source: TelemetrySource["Type"]
+) =>
+  Effect.gen(function* () {
+    const log = yield* openLog(yield* makeGround({ retentionBytes }))
+    yield* Effect.forkScoped(timePasses)
+    const services = Context.make(TelemetrySource, source).pipe(
+      Context.add(Broker, FaultyBroker.make(log.current, [...faults], yield* Effect.scope))
+    )
+    const streamerId = producerId("streamer")
+    const streamer = Effect.provide(
+      makeStreamer({ streamerId, batchSize, collectIntervalMs: 100, rowsPerSecond }),
+      services
+    )
+    for (const life of lives) {
+      const scope = yield* Scope.make()
+      yield* Scope.extend(streamer, scope)
+      yield* turns(life.turns)
+      yield* Scope.close(scope, Exit.void)
+      if (life.takesBroker) yield* log.restart
+    }
+    yield* (yield* streamer).done
+    const { nextOffset } = yield* log.current().stats
+    while (log.payloads.length < nextOffset) yield* turns(1)
+    yield* log.close
+    return log.payloads.flatMap((text): ReadonlyArray<Sample> => {
+      const batch = decodeBatch(new TextEncoder().encode(text))
+      if (typeof batch === "string") throw new Error(batch)
+      return batch.samples
+    })
+  })
+
+it.scoped.prop(
+  "a streamer that restarts at any moment, over a broken connection or a broker that restarts too, loses and doubles no row",
+  { history, rows: testSource },
+  ({ history, rows }) =>
+    Effect.gen(function* () {
+      const samples = yield* samplesAfter(history, sourceOf(rows))
+      const good = rows.rows.flatMap((isGood, row) => (isGood ? [row] : []))
+      expect(samples.map(({ value }) => value)).toEqual(good)
+    }).pipe(scheduled),
+  { fastCheck: { numRuns } }
+)
+
+const textOf = ({ series, timeNs, value }: Sample): string => `${seriesKey(series)} ${timeNs} ${value}`
+
+it.scoped.prop(
+  "a streamer of a simulated fleet does not lose or double a sample either",
+  [history],
+  ([history]) =>
+    Effect.gen(function* () {
+      const config = SimulatedSourceConfig.layer({
+        hosts: 2,
+        gpusPerHost: 3,
+        loop: false,
+        timestamps: "original"
+      })
+      const source = Context.get(yield* Layer.build(Layer.provide(layerSimulated, config)), TelemetrySource)
+      const whole = yield* (yield* source.open(Option.none())).read(1_000)
+      const samples = yield* samplesAfter(history, source)
+      expect(samples.map(textOf)).toEqual(Option.getOrThrow(whole).samples.map(textOf))
+    }).pipe(scheduled),
+  { fastCheck: { numRuns: numRuns / 4 } }
+)
