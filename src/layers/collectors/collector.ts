@@ -64,7 +64,10 @@ interface Resources {
   readonly progress: { messagesReceived: number; samplesStored: number; messagesMissed: number }
 }
 
-/** Takes in one delivery, message by message: decoding is the work here, so others get a turn in between. */
+/** Payload that is decoded before others get a turn: decoding is the work here, and the machine steps once for all of it. */
+const bytesPerTurn = 256 * 1024
+
+/** Takes in one delivery, some messages at a time. */
 const receive = (
   { inbox, progress }: Resources,
   self: Self,
@@ -77,20 +80,25 @@ const receive = (
       self.send({ type: "GapTold", attempt, from: delivery.from, to: delivery.to })
     })
   }
-  return Effect.forEach(
-    delivery.payloads,
-    (payload, index) =>
-      Effect.zipRight(
-        Effect.yieldNow(),
-        Effect.sync(() => {
-          const from = offsetOf(delivery.firstOffset + index)
-          const samples = inbox.add(from, payload)
-          progress.messagesReceived++
-          self.send({ type: "MessagesReceived", attempt, from, to: offsetOf(from + 1), samples })
-        })
-      ),
-    { discard: true }
-  )
+  const { firstOffset, payloads } = delivery
+  let next = 0
+  const receiveSome = () => {
+    const first = next
+    let samples = 0
+    for (let bytes = 0; next < payloads.length && bytes < bytesPerTurn; next++) {
+      const payload = payloads[next]!
+      samples += inbox.add(firstOffset + next, payload)
+      bytes += payload.length
+    }
+    progress.messagesReceived += next - first
+    const range = { from: offsetOf(firstOffset + first), to: offsetOf(firstOffset + next) }
+    self.send({ type: "MessagesReceived", attempt, ...range, samples })
+  }
+  return Effect.whileLoop({
+    while: () => next < payloads.length,
+    body: () => Effect.map(Effect.yieldNow(), receiveSome),
+    step: () => {}
+  })
 }
 
 /** Subscribes, and takes in what is delivered until the subscription ends or the scope closes. */
