@@ -1,6 +1,6 @@
 /**
- * A collector that is killed at any moment, over a store that fails in every way it may, loses no sample, and commits
- * nothing that the store has not acknowledged.
+ * A collector that is killed at any moment, over a store that fails in every way it may and connections to its broker that
+ * break, loses no sample, and commits nothing that the store has not acknowledged.
  */
 import { expect, it } from "@effect/vitest"
 import { Context, Effect, Exit, FastCheck, Layer, Option, Scope, Stream } from "effect"
@@ -14,9 +14,10 @@ import { type Offset, SubscriberId } from "../../src/protocol/Log.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
 import { sampleAt } from "../http/TestGateway.ts"
 import { makeGround } from "../layers/broker/Ground.ts"
+import * as FaultyBroker from "./FaultyBroker.ts"
 import { scheduled, timePasses, turns } from "./Turns.ts"
 
-const numRuns = 60
+const numRuns = 30
 
 /** What a write does, as long as there are faults left: nothing is stored, half of it, or all of it, and nobody is told. */
 type Fault = "none" | "nothing" | "half" | "answerLost"
@@ -34,11 +35,16 @@ const history = FastCheck.record({
   faults: FastCheck.array(FastCheck.constantFrom<Fault>("none", "nothing", "half", "answerLost"), {
     maxLength: 25
   }),
+  connectionFaults: FastCheck.array(
+    FastCheck.constantFrom<FaultyBroker.Fault>("none", "none", "none", "lost", "answerLost", "onItsWay"),
+    { maxLength: 25 }
+  ),
   /** How long each collector lives that is killed. */
   lives: FastCheck.array(FastCheck.nat(120), { maxLength: 6 })
 })
 
-const faultyStore = (faults: Array<Fault>) =>
+/** A store that adds to `acknowledged` the values of every write that it answered. */
+const faultyStore = (faults: Array<Fault>, acknowledged: Set<number>) =>
   Effect.map(TelemetryStore, (store) => {
     const down = new StoreUnavailable({ store: "faulty", problem: "down" })
     return TelemetryStore.of({
@@ -48,7 +54,10 @@ const faultyStore = (faults: Array<Fault>) =>
         if (fault === "nothing") return down
         if (samples.some(isPoison)) return new WriteRefused({ store: "faulty", problem: "poison" })
         if (fault === "half") return Effect.zipRight(store.write(samples.slice(0, samples.length >> 1)), down)
-        return fault === "answerLost" ? Effect.zipRight(store.write(samples), down) : store.write(samples)
+        if (fault === "answerLost") return Effect.zipRight(store.write(samples), down)
+        return Effect.tap(store.write(samples), () => {
+          for (const { value } of samples) acknowledged.add(value)
+        })
       }
     })
   })
@@ -59,24 +68,23 @@ const storedSamples = Effect.gen(function* () {
   return [...chunks].flat().map(({ value }) => value)
 })
 
-/** A broker whose every commit is checked: good samples of the messages below it that are not in the store are `early`. */
+/** A broker whose every commit is checked: good samples of the messages below it that were not acknowledged are `early`. */
 const checkedBroker = (
   broker: Broker["Type"],
-  store: TelemetryStore["Type"],
+  acknowledged: ReadonlySet<number>,
   messages: ReadonlyArray<ReadonlyArray<Sample>>,
   early: Array<string>
 ) => {
   const checked = (subscription: Subscription): Subscription => ({
     ...subscription,
     commit: (offset: Offset) =>
-      Effect.gen(function* () {
-        const stored = new Set(
-          yield* Effect.orDie(storedSamples.pipe(Effect.provideService(TelemetryStore, store)))
-        )
+      Effect.suspend(() => {
         for (const sample of messages.slice(0, offset).flat()) {
-          if (!isPoison(sample) && !stored.has(sample.value)) early.push(`${sample.value} below ${offset}`)
+          if (!isPoison(sample) && !acknowledged.has(sample.value)) {
+            early.push(`${sample.value} below ${offset}`)
+          }
         }
-        return yield* subscription.commit(offset)
+        return subscription.commit(offset)
       })
   })
   return Broker.of({ ...broker, subscribe: (options) => Effect.map(broker.subscribe(options), checked) })
@@ -85,9 +93,9 @@ const checkedBroker = (
 const collector = makeCollector({ collectorId: SubscriberId.make("collector"), from: "earliest" })
 
 it.scoped.prop(
-  "a killed collector over a failing store loses no sample and commits nothing that is not stored",
+  "a killed collector over a failing store and broken connections loses no sample and commits nothing that is not stored",
   [history],
-  ([{ messages: shapes, faults, lives }]) =>
+  ([{ messages: shapes, faults, connectionFaults, lives }]) =>
     Effect.gen(function* () {
       let count = 0
       const messages = shapes.map((shape) =>
@@ -105,10 +113,16 @@ it.scoped.prop(
         Layer.merge(layerMemory.pipe(Layer.provide(MemoryStoreConfig.layer())), Rejects.layer)
       )
       const early: Array<string> = []
-      const store = yield* Effect.provide(faultyStore([...faults]), services)
+      const acknowledged = new Set<number>()
+      const store = yield* Effect.provide(faultyStore([...faults], acknowledged), services)
+      const checked = checkedBroker(broker, acknowledged, messages, early)
+      const scope = yield* Effect.scope
       const context = services.pipe(
         Context.add(TelemetryStore, store),
-        Context.add(Broker, checkedBroker(broker, store, messages, early))
+        Context.add(
+          Broker,
+          FaultyBroker.make(() => checked, [...connectionFaults], scope)
+        )
       )
       yield* Effect.forkScoped(timePasses)
       for (const life of lives) {
