@@ -9,7 +9,7 @@ import { decodeBatch } from "../../src/protocol/Batch.ts"
 import { offsetOf, SourcePosition } from "../../src/protocol/Log.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
 import { seriesKey } from "../../src/protocol/Series.ts"
-import { endOf, producerId, receive, subscribe } from "../contracts/Broker.messages.ts"
+import { endOf, producerId, receive, receiveUntil, subscribe } from "../contracts/Broker.messages.ts"
 import { sampleOf } from "../contracts/TelemetryStore.samples.ts"
 import { type Ground, makeGround } from "../layers/broker/Ground.ts"
 import * as FaultyBroker from "./FaultyBroker.ts"
@@ -35,7 +35,7 @@ type History = Drawn<typeof history>
 
 const testSource = FastCheck.record({
   /** Rows, by whether they are good; a bad one is read and gives no sample. */
-  rows: FastCheck.array(FastCheck.boolean(), { maxLength: 120 }),
+  rows: FastCheck.array(FastCheck.boolean(), { maxLength: 120, size: "max" }),
   chunkRows: FastCheck.array(FastCheck.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 4 })
 })
 
@@ -103,6 +103,14 @@ const openLog = ({ openBroker }: Ground) =>
     }
   })
 
+/** The samples of some payloads. */
+const samplesIn = (payloads: ReadonlyArray<string>): ReadonlyArray<Sample> =>
+  payloads.flatMap((text) => {
+    const batch = decodeBatch(new TextEncoder().encode(text))
+    if (typeof batch === "string") throw new Error(batch)
+    return batch.samples
+  })
+
 /** Streams the source to its end through all that befalls it; answers the samples in the log. */
 const samplesAfter = (
   { batchSize, rowsPerSecond, faults, lives }: History,
@@ -130,11 +138,7 @@ const samplesAfter = (
     const { nextOffset } = yield* log.current().stats
     while (log.payloads.length < nextOffset) yield* turns(1)
     yield* log.close
-    return log.payloads.flatMap((text): ReadonlyArray<Sample> => {
-      const batch = decodeBatch(new TextEncoder().encode(text))
-      if (typeof batch === "string") throw new Error(batch)
-      return batch.samples
-    })
+    return samplesIn(log.payloads)
   })
 
 it.scoped.prop(
@@ -147,6 +151,40 @@ it.scoped.prop(
       expect(samples.map(({ value }) => value)).toEqual(good)
     }).pipe(scheduled),
   { fastCheck: { numRuns } }
+)
+
+it.scoped.prop(
+  "a streamer that drains at any moment has published all that it has read, and nothing else",
+  { rows: testSource, batchSize: FastCheck.integer({ min: 1, max: 7 }), after: FastCheck.nat(100) },
+  ({ rows, batchSize, after }) =>
+    Effect.gen(function* () {
+      const { openBroker } = yield* makeGround()
+      const broker = yield* openBroker
+      const services = Context.make(TelemetrySource, sourceOf(rows)).pipe(Context.add(Broker, broker))
+      yield* Effect.forkScoped(timePasses)
+      const streamer = yield* Effect.provide(
+        makeStreamer({
+          streamerId: producerId("streamer"),
+          batchSize,
+          collectIntervalMs: 100,
+          rowsPerSecond: "max"
+        }),
+        services
+      )
+      yield* turns(after)
+      yield* streamer.drain
+      const { samplesRead } = yield* streamer.progress
+      const { nextOffset } = yield* broker.stats
+      const received = yield* Effect.provideService(
+        Effect.flatMap(subscribe("reader"), (subscription) => receiveUntil(subscription, nextOffset)),
+        Broker,
+        broker
+      )
+      const good = rows.rows.flatMap((isGood, row) => (isGood ? [row] : []))
+      const texts = received.map((message) => ("text" in message ? message.text : ""))
+      expect(samplesIn(texts).map(({ value }) => value)).toEqual(good.slice(0, samplesRead))
+    }).pipe(scheduled),
+  { fastCheck: { numRuns: 2 * numRuns } }
 )
 
 const textOf = ({ series, timeNs, value }: Sample): string => `${seriesKey(series)} ${timeNs} ${value}`

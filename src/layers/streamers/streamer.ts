@@ -70,29 +70,28 @@ const inBackground =
   (self: Actor<StreamerSnapshot, Event>, scope: Scope.Scope) => (work: Effect.Effect<StreamerRequest>) =>
     Effect.as(Effect.forkIn(Effect.map(work, self.send), scope), noEvents)
 
+/** Only what the race lets through is counted and kept: of a read that ended as it was stopped, all or nothing. */
 const readFrom = (
   reader: SourceReader,
   { pace, outbox, progress, stopReading }: Resources,
   rowsMax: number
-) =>
+): Effect.Effect<StreamerRequest> =>
   pace.due(rowsMax).pipe(
     Effect.flatMap(reader.read),
-    Effect.map(
-      Option.match({
-        onNone: (): StreamerRequest => ({ type: "SourceExhausted" }),
-        onSome: (chunk): StreamerRequest => {
-          pace.spend(chunk.rowsRead)
-          progress.rowsRead += chunk.rowsRead
-          progress.samplesRead += chunk.samples.length
-          outbox.add(chunk)
-          return { type: "RowsRead", samples: chunk.samples.length }
-        }
-      })
-    ),
+    Effect.raceFirst(Effect.as(Deferred.await(stopReading), "stopped" as const)),
+    Effect.map((read): StreamerRequest => {
+      if (read === "stopped") return { type: "RowsRead", samples: 0 }
+      if (Option.isNone(read)) return { type: "SourceExhausted" }
+      const { rowsRead, samples } = read.value
+      pace.spend(rowsRead)
+      progress.rowsRead += rowsRead
+      progress.samplesRead += samples.length
+      outbox.add(read.value)
+      return { type: "RowsRead", samples: samples.length }
+    }),
     Effect.catchTag("SourceError", ({ message }) =>
       Effect.succeed<StreamerRequest>({ type: "SourceFailed", problem: message })
-    ),
-    Effect.raceFirst(Effect.as(Deferred.await(stopReading), { type: "RowsRead", samples: 0 } as const))
+    )
   )
 
 const publish = (
