@@ -1,6 +1,6 @@
 /** What the interpreter guarantees of any machine, shown with one that adds numbers. */
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Option, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Option, Scope } from "effect"
 import { enqueueActions, setup } from "xstate"
 import { command, stepper } from "../../src/actors/Step.ts"
 import { type Actor, ActorStopped, makeLoop, noEvents, spawn } from "../../src/layers/Interpreter.ts"
@@ -106,6 +106,18 @@ const makeGate = Effect.map(
   })
 )
 
+/** An ask has failed with ActorStopped by now. Nobody waits for it: one that is left hanging is what this is about. */
+const expectStopped = (asked: Fiber.Fiber<unknown, ActorStopped>) =>
+  Effect.gen(function* () {
+    yield* settled
+    const exit = Option.getOrUndefined(yield* Fiber.poll(asked))
+    expect(exit !== undefined && Exit.isFailure(exit) && Cause.squash(exit.cause)).toBeInstanceOf(
+      ActorStopped
+    )
+  })
+const expectBothStopped = (open: Fiber.Fiber<unknown, ActorStopped>, counter: Counter) =>
+  Effect.zipRight(expectStopped(open), Effect.flatMap(Effect.fork(add(counter, 1)), expectStopped))
+
 describe("an answer", () => {
   it.scoped("is given only when the journal has the fact; until then the old snapshot holds", () =>
     Effect.gen(function* () {
@@ -132,8 +144,7 @@ describe("every open and every later ask fails with ActorStopped, and the snapsh
         const open = yield* Effect.fork(ponder(counter))
         yield* settled
         breaking(counter)
-        expect(yield* Effect.flip(Fiber.join(open))).toBeInstanceOf(ActorStopped)
-        expect(yield* Effect.flip(add(counter, 1))).toBeInstanceOf(ActorStopped)
+        yield* expectBothStopped(open, counter)
         expect((yield* counter.stopped).cause).toBeDefined()
         counter.send({ type: "Add", replyTo: -1, n: 1 })
         yield* settled
@@ -161,8 +172,7 @@ describe("every open and every later ask fails with ActorStopped, and the snapsh
       const open = yield* Effect.fork(ponder(counter))
       yield* settled
       yield* Scope.close(scope, Exit.void)
-      expect(yield* Effect.flip(Fiber.join(open))).toBeInstanceOf(ActorStopped)
-      expect(yield* Effect.flip(add(counter, 1))).toBeInstanceOf(ActorStopped)
+      yield* expectBothStopped(open, counter)
     })
   )
 
@@ -174,13 +184,7 @@ describe("every open and every later ask fails with ActorStopped, and the snapsh
       const open = yield* Effect.fork(ponder(counter))
       yield* settled
       yield* Scope.close(scope, Exit.void)
-      yield* settled
-      const fails = (asked: Fiber.Fiber<unknown, ActorStopped>) =>
-        Effect.map(Fiber.poll(asked), (exit) => Option.isSome(exit) && Exit.isFailure(exit.value))
-      expect(yield* fails(open)).toBe(true)
-      const late = yield* Effect.fork(add(counter, 1))
-      yield* settled
-      expect(yield* fails(late)).toBe(true)
+      yield* expectBothStopped(open, counter)
     })
   )
 
@@ -194,7 +198,7 @@ describe("every open and every later ask fails with ActorStopped, and the snapsh
       yield* counter.stop
       yield* settled
       expect(began).toBe(false)
-      expect(yield* Effect.flip(add(counter, 1))).toBeInstanceOf(ActorStopped)
+      yield* expectStopped(yield* Effect.fork(add(counter, 1)))
     })
   )
 })
