@@ -202,7 +202,7 @@ class Real {
 
 it.scoped.prop(
   "a broker answers as its model does, whatever the history, also over restarts",
-  [FastCheck.array(operation, { maxLength: 50 })],
+  [FastCheck.array(operation, { maxLength: 60, size: "max" })],
   ([operations]) =>
     Effect.gen(function* () {
       const real = new Real((yield* makeGround()).openBroker)

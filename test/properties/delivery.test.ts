@@ -194,7 +194,7 @@ const apply = (world: World, operation: Operation) =>
 
 it.scoped.prop(
   "no message is lost, and one is delivered again only from the last commit on, over any crashes",
-  [FastCheck.array(operation, { maxLength: 40 })],
+  [FastCheck.array(operation, { maxLength: 40, size: "max" })],
   ([operations]) =>
     Effect.gen(function* () {
       const world = new World((yield* makeGround()).openBroker)

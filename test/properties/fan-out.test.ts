@@ -80,7 +80,7 @@ const join = ({ isSlow, from, resume, creditMessages }: Join, name: string) =>
 
 it.scoped.prop(
   "every subscriber sees every message from its start on, whatever others do, and a slow one stalls nobody",
-  [FastCheck.array(operation, { maxLength: 30 })],
+  [FastCheck.array(operation, { maxLength: 30, size: "max" })],
   ([operations]) =>
     Effect.gen(function* () {
       const log: Array<string> = []

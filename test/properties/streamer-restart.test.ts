@@ -24,7 +24,7 @@ const history = FastCheck.record({
   rowsPerSecond: FastCheck.constantFrom<number | "max">("max", 2_000),
   faults: FastCheck.array(
     FastCheck.constantFrom<FaultyBroker.Fault>("none", "none", "lost", "answerLost", "onItsWay"),
-    { maxLength: 30 }
+    { maxLength: 30, size: "max" }
   ),
   /** How long each streamer lives that is killed, and whether the broker ends with it. */
   lives: FastCheck.array(FastCheck.record({ turns: FastCheck.nat(80), takesBroker: FastCheck.boolean() }), {
