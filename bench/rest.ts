@@ -1,7 +1,7 @@
 /**
  * REST: a page of 100 samples from the gateway against plain node:http serving the same bytes, in one run.
  *
- * `npx tsx bench/rest.ts`. The two alternate, so that what else the machine does hits both; the ratio is what counts. The
+ * `npm run bench:rest`. The two alternate, so that what else the machine does hits both; the ratio is what counts. The
  * client is a process of its own, so that the time this process spends per request can be told, which holds still on a
  * machine that is busy otherwise. `/health` is asked all the while, to see that it is answered under load.
  */
@@ -19,8 +19,9 @@ import { TelemetryStore } from "../src/layers/TelemetryStore.ts"
 import { layerMemory, MemoryStoreConfig } from "../src/layers/telemetry-store/memory.ts"
 import type { Sample } from "../src/protocol/Sample.ts"
 import type { Series } from "../src/protocol/Series.ts"
+import { machine, median, printAim, printTable } from "./Table.ts"
 
-const rounds = 7
+const rounds = 5
 const secondsPerRound = 2
 const connections = 20
 const gpus = 16
@@ -73,9 +74,6 @@ const load = async (url: string): Promise<Load> => {
   return { perSecond: result.requests.average, cpuMicros }
 }
 
-const median = (numbers: ReadonlyArray<number>): number =>
-  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!
-
 /** Asks `/health` ten times a second until stopped; answers the slowest answer in ms. */
 const watchHealth = (url: string) => {
   let slowestMs = 0
@@ -114,24 +112,31 @@ const measure = async (url: string) => {
   plain.close()
   plain.closeAllConnections()
 
-  console.log(`page of 100 samples, ${bytes.length} bytes, ${connections} connections:`)
-  report("plain node:http", plainLoads, plainLoads)
-  report("gateway", loads, plainLoads)
-  report("gateway past its fast lane", pastLane, plainLoads)
+  console.log(`page of 100 samples, ${bytes.length} bytes, ${connections} connections (${machine()}):`)
+  const share = shareOf(loads, plainLoads)
+  printTable(
+    ["", "requests/s", "of plain", "CPU µs each", "by CPU time"],
+    [
+      row("plain node:http", plainLoads, plainLoads),
+      row("gateway", loads, plainLoads),
+      row("gateway past its fast lane", pastLane, plainLoads)
+    ]
+  )
+  printAim("share of plain node:http", share, "at least", 0.3)
   console.log(`  slowest /health ${slowestHealthMs.toFixed(0)} ms`)
 }
 
-/** One line: medians, and the median of what each round makes of plain node:http (aim: 0.3). */
-const report = (name: string, loads: ReadonlyArray<Load>, plainLoads: ReadonlyArray<Load>): void => {
-  const perSecond = median(loads.map((load) => load.perSecond))
-  const cpuMicros = median(loads.map((load) => load.cpuMicros))
-  const share = median(loads.map((load, round) => load.perSecond / plainLoads[round]!.perSecond))
-  const cpuShare = median(loads.map((load, round) => plainLoads[round]!.cpuMicros / load.cpuMicros))
-  console.log(
-    `  ${name.padEnd(27)} ${perSecond.toFixed(0).padStart(6)} requests/s, ${share.toFixed(2)} of plain;` +
-      ` ${cpuMicros.toFixed(0).padStart(5)} µs each, ${cpuShare.toFixed(2)} by time of the server`
-  )
-}
+/** The median of what each round makes of plain node:http. */
+const shareOf = (loads: ReadonlyArray<Load>, plainLoads: ReadonlyArray<Load>): number =>
+  median(loads.map((load, round) => load.perSecond / plainLoads[round]!.perSecond))
+
+const row = (name: string, loads: ReadonlyArray<Load>, plainLoads: ReadonlyArray<Load>) => [
+  name,
+  median(loads.map((load) => load.perSecond)).toFixed(0),
+  shareOf(loads, plainLoads).toFixed(2),
+  median(loads.map((load) => load.cpuMicros)).toFixed(0),
+  median(loads.map((load, round) => plainLoads[round]!.cpuMicros / load.cpuMicros)).toFixed(2)
+]
 
 const program = Effect.gen(function* () {
   yield* (yield* TelemetryStore).write(samples)

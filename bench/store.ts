@@ -1,5 +1,5 @@
 /**
- * What the memory store costs: `npx tsx --expose-gc bench/store.ts`.
+ * What the memory store costs: `npm run bench:store`.
  *
  * A fleet of 250 GPUs with 10 metrics each and one GPU with 100,000 samples a series; what is written is what a
  * collector writes: batches in the order of time, each sample of a series with the same `Series` object.
