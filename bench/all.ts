@@ -18,7 +18,7 @@ const pathOf = (relative: string) => fileURLToPath(new URL(relative, import.meta
 
 /** Bundles a bench as the program is bundled, but for names that stay readable in a profile; answers where. */
 const bundle = async (name: string): Promise<string> => {
-  const outfile = pathOf(`../dist/bench/${name}.mjs`)
+  const outfile = pathOf(`../node_modules/.cache/bench/${name}.mjs`)
   await build({
     entryPoints: [pathOf(`./${name}.ts`)],
     outfile,
