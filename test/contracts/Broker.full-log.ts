@@ -102,7 +102,7 @@ const blocking = (test: Test): void => {
     { retentionBytes: 16 * 1024 * 1024 }
   )
   test(
-    "a hello fences what its producer has waiting",
+    "a hello fences what its producer has waiting, at once, whatever waits before it",
     Effect.gen(function* () {
       const subscription = yield* subscribe("s", { resume: true })
       const first = yield* hello("p")
@@ -111,10 +111,11 @@ const blocking = (test: Test): void => {
       yield* recordsWait(2)
       const second = yield* hello("p")
       expect(second.lastSequence).toBe(null)
+      expect(yield* Fiber.join(fenced)).toMatchObject({ reason: "fenced" })
+      yield* recordsWait(1)
       yield* receiveUntil(subscription, published)
       yield* commit(subscription, published)
       yield* Fiber.join(waiting)
-      expect(yield* Fiber.join(fenced)).toMatchObject({ reason: "fenced" })
       yield* second.publish(numbered(0, ["of the second"]))
       expect(yield* receiveUntil(subscription, published + 2)).toEqual(
         messages(published, large(`${published}`), "of the second")

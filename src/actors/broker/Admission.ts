@@ -68,6 +68,13 @@ interface Situation {
 
 const refused = (outcome: Exclude<PublishOutcome, { _tag: "Accepted" }>) => outcome
 
+/** Another session has said hello for the run's producer since. */
+const isFenced = ({ producer, session }: PublishRun, sessions: Situation["sessions"]): boolean => {
+  if (producer === null) return false
+  const holder = HashMap.get(sessions, producer.id)
+  return Option.isSome(holder) && holder.value !== session
+}
+
 /** What a run of a known producer holds: how many of its leading records are duplicates, or why it is refused. */
 const examine = (
   run: PublishRun,
@@ -76,9 +83,7 @@ const examine = (
 ): number | PublishOutcome => {
   if (run.bytes > situation.bytesMax) return refused({ _tag: "Refused", reason: "too_large" })
   if (run.producer === null) return 0
-  const holder = HashMap.get(situation.sessions, run.producer.id)
-  if (Option.isSome(holder) && holder.value !== run.session)
-    return refused({ _tag: "Refused", reason: "fenced" })
+  if (isFenced(run, situation.sessions)) return refused({ _tag: "Refused", reason: "fenced" })
   if (known === undefined) return 0
   const expected = known.lastSequence + 1
   if (run.producer.firstSequence > expected) {
@@ -136,5 +141,14 @@ export const admit = (situation: Situation, waiting: ReadonlyArray<PublishRun>):
       )
     }
   }
-  return { takes, settlements, waiting: waiting.slice(position) }
+  // A log may be full for long: what was fenced meanwhile does not wait on, or reconnects would pile it up.
+  const waitsOn = waiting.slice(position).filter((run) => {
+    const fenced = isFenced(run, situation.sessions)
+    if (fenced) {
+      const outcome = refused({ _tag: "Refused", reason: "fenced" })
+      settlements.push({ group: run.group, index: run.index, outcome })
+    }
+    return !fenced
+  })
+  return { takes, settlements, waiting: waitsOn }
 }
