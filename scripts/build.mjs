@@ -14,7 +14,6 @@ export const bundle = async () => {
     outfile,
     bundle: true,
     minify: true,
-    keepNames: true,
     platform: "node",
     target: "node20",
     format: "esm",

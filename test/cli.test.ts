@@ -149,7 +149,7 @@ describe("--help", () => {
   it("lists every setting with its flag, variable, older names and default", () => {
     for (const { settings } of runGroups) {
       for (const { flag, env, aliases, defaultShown } of Object.values(settings)) {
-        const names = [env, ...aliases.map((older) => older.env)].join(", ")
+        const names = [env, ...aliases].join(", ")
         const start = help.indexOf(`  ${flag}`)
         expect(start, flag).toBeGreaterThan(0)
         const entry = help.slice(start, help.indexOf("]", start) + 1)

@@ -9,13 +9,6 @@
 import { Config, ConfigError, ConfigProvider, Effect, Either, Option, Schema } from "effect"
 import type { Kind } from "./settings/kinds.ts"
 
-/** An older name of a variable, and what of its value counts: the port of an address, say. */
-export interface Alias {
-  readonly env: string
-  /** What is left of the value; a value without it is handed on as it is, and then refused by the setting. */
-  readonly part: (text: string) => string
-}
-
 /** A setting's value as it was given, and by which name. */
 export interface Given {
   /** The variable, or the flag with its dashes. */
@@ -26,7 +19,8 @@ export interface Given {
 
 export interface Setting<A> {
   readonly env: string
-  readonly aliases: ReadonlyArray<Alias>
+  /** Older names of the variable. */
+  readonly aliases: ReadonlyArray<string>
   /** With its dashes: `--batch-size`. */
   readonly flag: string
   /** Whether the flag stands alone and has a `--no-` form. */
@@ -49,26 +43,12 @@ interface Definition<A> {
   /** Without dashes; the variable's name in kebab case unless told. */
   readonly flag?: string
   readonly isSwitch?: boolean
-  readonly aliases?: ReadonlyArray<Alias>
+  readonly aliases?: ReadonlyArray<string>
 }
 
-/** An older name whose whole value counts. */
-export const alias = (env: string): Alias => ({ env, part: (text) => text })
-
-const address = /^(.*):(\d*)$/
-
-/** The host of a `host:port` variable; `:9000` leaves the default. */
-export const hostOf = (env: string): Alias => ({
-  env,
-  part: (text) => address.exec(text)?.[1]?.replace(/^\[(.*)\]$/, "$1") ?? text
-})
-
-/** The port of a `host:port` variable. */
-export const portOf = (env: string): Alias => ({ env, part: (text) => address.exec(text)?.[2] ?? text })
-
-const lookUp = (name: string, part: (text: string) => string): Config.Config<Option.Option<Given>> =>
+const lookUp = (name: string): Config.Config<Option.Option<Given>> =>
   Config.option(Config.string(name)).pipe(
-    Config.map(Option.map((text) => part(text.trim()))),
+    Config.map(Option.map((text) => text.trim())),
     Config.map(Option.filter((text) => text !== "")),
     Config.map(Option.map((text) => ({ name, text, isFlag: name.startsWith("--") })))
   )
@@ -92,11 +72,9 @@ const build = <A, D>(
   defaultOf: () => D
 ): Setting<A | D> => {
   const flagName = `--${flag ?? env.toLowerCase().replaceAll("_", "-")}`
-  const given = Config.all([
-    lookUp(flagName, (text) => text),
-    lookUp(env, (text) => text),
-    ...aliases.map((older) => lookUp(older.env, older.part))
-  ]).pipe(Config.map(Option.firstSomeOf))
+  const given = Config.all([lookUp(flagName), lookUp(env), ...aliases.map(lookUp)]).pipe(
+    Config.map(Option.firstSomeOf)
+  )
   return {
     env,
     aliases,

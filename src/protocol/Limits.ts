@@ -1,5 +1,5 @@
 /**
- * Every fixed limit, with its unit in its name. What an operator may change is a setting (src/layers/*Config) instead.
+ * Every fixed limit, with its unit in its name. What an operator may change is a setting (src/layers/settings/) instead.
  *
  * A limit is either part of the contract, or there so that memory stays bounded whatever the other side does.
  */
@@ -8,15 +8,11 @@
 export const frameBytesMax = 10 * 1024 * 1024
 /** Longest payload: a frame less what surrounds it. */
 export const payloadBytesMax = frameBytesMax - 1024
-/** Longest source position that a record may carry. */
+/** Longest source position that a record may carry (CONTRACTS.md). */
 export const positionBytesMax = 1024
 
 /** Sequences of a producer whose offsets are remembered, so that a duplicate is answered with its first offset. */
 export const rememberedSequencesMin = 128
-/** Producers whose last sequence and position are kept; the longest idle goes first. */
-export const producersMax = 10_000
-/** Checkpoints that the broker keeps. */
-export const checkpointsMax = 10_000
 
 /** Requests waiting in an actor's mailbox, and the bytes they stand for. */
 export const mailboxRequestsMax = 1_024

@@ -1,7 +1,7 @@
 import { it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Exit, FastCheck, Option } from "effect"
 import { describe, expect } from "vitest"
-import { alias, hostOf, load, make, portOf, SettingError, withFlags } from "../../src/layers/Setting.ts"
+import { load, make, SettingError, withFlags } from "../../src/layers/Setting.ts"
 import { formatDuration, parseDuration } from "../../src/layers/settings/duration.ts"
 import * as kinds from "../../src/layers/settings/kinds.ts"
 import {
@@ -51,7 +51,7 @@ describe("a setting", () => {
   it("is read by its older names where its own is unset", () => {
     const setting = make({
       env: "NEW",
-      aliases: [alias("OLD"), alias("OLDER")],
+      aliases: ["OLD", "OLDER"],
       meaning: "",
       kind: kinds.integer({ min: 0, max: 9 }),
       default: 0
@@ -61,31 +61,6 @@ describe("a setting", () => {
     expect(read(setting.config, { OLDER: "3", OLD: "2", NEW: "1" })).toBe(1)
     expect(read(setting.config, { OLD: "many" })).toEqual([
       'OLD: "many" is not accepted, expected an integer from 0 to 9'
-    ])
-  })
-
-  it("takes its part of an address", () => {
-    const host = make({
-      env: "TCP_HOST",
-      aliases: [hostOf("TCP_ADDR")],
-      meaning: "",
-      kind: kinds.text("HOST"),
-      default: "0.0.0.0"
-    }).config
-    const port = make({
-      env: "TCP_PORT",
-      aliases: [portOf("TCP_ADDR")],
-      meaning: "",
-      kind: kinds.port,
-      default: 9000
-    }).config
-    const address = Config.all([host, port])
-    expect(read(address, { TCP_ADDR: "mq:9100" })).toEqual(["mq", 9100])
-    expect(read(address, { TCP_ADDR: ":9100" })).toEqual(["0.0.0.0", 9100])
-    expect(read(address, { TCP_ADDR: "[::1]:9100" })).toEqual(["::1", 9100])
-    expect(read(address, { TCP_ADDR: "mq:9100", TCP_PORT: "9200" })).toEqual(["mq", 9200])
-    expect(read(port, { TCP_ADDR: "mq" })).toEqual([
-      'TCP_ADDR: "mq" is not accepted, expected a port from 0 to 65535 (0: any that is free)'
     ])
   })
 

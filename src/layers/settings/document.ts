@@ -9,8 +9,6 @@ const flagForms = (setting: Setting<unknown>): string =>
     ? `${setting.flag}, ${setting.flag.replace("--", "--no-")}`
     : `${setting.flag} ${setting.kind.placeholder}`
 
-const olderNames = (setting: Setting<unknown>): ReadonlyArray<string> => setting.aliases.map(({ env }) => env)
-
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("<", "&lt;")
 
 const code = (text: string): string => `\`${text}\``
@@ -19,7 +17,7 @@ const code = (text: string): string => `\`${text}\``
 export const settingsTable = (groups: ReadonlyArray<AnyGroup>): string => {
   const rows = groups.flatMap(({ title, settings }) =>
     Object.values(settings).map((setting) => {
-      const older = olderNames(setting).map(code)
+      const older = setting.aliases.map(code)
       const names = code(setting.env) + (older.length === 0 ? "" : ` (also ${older.join(", ")})`)
       return [
         title,
@@ -60,7 +58,7 @@ export const settingsHelp = (groups: ReadonlyArray<AnyGroup>): string =>
           helpEntry(
             flagForms(setting),
             `${setting.meaning}. Accepts ${setting.kind.accepted}.`,
-            `[${[setting.env, ...olderNames(setting)].join(", ")}; default: ${setting.defaultShown}]`
+            `[${[setting.env, ...setting.aliases].join(", ")}; default: ${setting.defaultShown}]`
           )
         )
       ].join("\n")

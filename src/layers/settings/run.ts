@@ -4,7 +4,7 @@
  */
 import { hostname } from "node:os"
 import { Config, ConfigError, Effect, Either, LogLevel, Option } from "effect"
-import { alias, type Group, group, make, makeLate, type SettingRecord, type Values } from "../Setting.ts"
+import { type Group, group, make, makeLate, type SettingRecord, type Values } from "../Setting.ts"
 import {
   boolean,
   bytes,
@@ -126,7 +126,7 @@ export const sourceSettings: Group<typeof source, SourceSettings> = {
 export const streamerSettings = group("Streamer", {
   streamerId: makeLate({
     env: "STREAMER_ID",
-    aliases: [alias("INSTANCE_ID")],
+    aliases: ["INSTANCE_ID"],
     meaning: "The name under which the broker knows the streamer",
     kind: text("ID"),
     default: () => `streamer-${hostname()}`,
@@ -164,7 +164,7 @@ export const brokerSettings = group("Broker", {
 export const collectorSettings = group("Collector", {
   collectorId: makeLate({
     env: "COLLECTOR_ID",
-    aliases: [alias("INSTANCE_ID")],
+    aliases: ["INSTANCE_ID"],
     meaning: "The name under which the broker keeps the collector's checkpoint",
     kind: text("ID"),
     default: () => `collector-${hostname()}`,
@@ -218,7 +218,7 @@ export const gatewaySettings = group("Gateway", {
   }),
   apiPort: make({
     env: "API_PORT",
-    aliases: [alias("PORT")],
+    aliases: ["PORT"],
     meaning: "Port that REST is served on",
     kind: port,
     default: 8080
@@ -243,7 +243,7 @@ export const gatewaySettings = group("Gateway", {
   }),
   maxLimit: make({
     env: "MAX_LIMIT",
-    aliases: [alias("MAX_PAGE_SIZE")],
+    aliases: ["MAX_PAGE_SIZE"],
     meaning: "Most rows of a page, whatever limit is asked",
     kind: page,
     default: 1_000
