@@ -78,6 +78,14 @@ export const spawn = <Snapshot, Event extends AnyEvent, Command extends AnyComma
 ): Effect.Effect<Actor<Snapshot, Event>, never, Scope.Scope> =>
   Effect.flatMap(makeLoop, (loop) => loop.spawn(options))
 
+/** Does something once an actor has stopped, also where it is the end of its scope that stops it. */
+export const onStop = (
+  { stopped }: Pick<Actor<never, never>, "stopped">,
+  then: (stopped: ActorStopped) => Effect.Effect<unknown>
+): Effect.Effect<void> =>
+  // A fiber of the scope would end before the actor does, and tell nobody.
+  Effect.asVoid(Effect.forkDaemon(Effect.flatMap(stopped, then)))
+
 /** Several actors that take turns in one fiber: a group of one, then a group of the next that is ready. */
 export interface ActorLoop {
   readonly spawn: typeof spawn

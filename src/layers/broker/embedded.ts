@@ -14,7 +14,7 @@ import {
   type Subscription,
   SubscriptionTakenOver
 } from "../Broker.ts"
-import { type Actor, type Handlers, makeLoop, noEvents } from "../Interpreter.ts"
+import { type Actor, type Handlers, makeLoop, noEvents, onStop } from "../Interpreter.ts"
 import { Journal, type JournalFailed, type OpenJournal, typed } from "../Journal.ts"
 import { describeRun, OffsetLog } from "../OffsetLog.ts"
 import { makePublish, orUnavailable, settle, takenRecords, unavailable } from "./publishing.ts"
@@ -143,12 +143,7 @@ const make = Effect.gen(function* () {
     journal: journalFacts(journal),
     handlers: makeHandlers(log, journal, subscriptions)
   })
-  const tellSubscribers = Effect.flatMap(actor.stopped, (stopped) =>
-    subscriptions.failAll(unavailable(stopped))
-  )
-  yield* Effect.forkScoped(tellSubscribers)
-  // The fiber ends with the scope before the actor does, and whoever waits for messages would wait for ever.
-  yield* Effect.addFinalizer(() => Effect.zipRight(actor.stop, tellSubscribers))
+  yield* onStop(actor, (stopped) => subscriptions.failAll(unavailable(stopped)))
 
   const runBytesMax = Math.floor(retentionBytes / segmentsPerRetention)
   let nextSession = 0

@@ -19,7 +19,7 @@ import { type Offset, offsetOf, type StartFrom, type SubscriberId } from "../../
 import { encodeSample } from "../../protocol/Sample.ts"
 import { Broker, type Delivery, type Subscription } from "../Broker.ts"
 import { CollectorFailed, type CollectorProgress } from "../Collectors.ts"
-import { type Actor, type Handlers, noEvents, spawn } from "../Interpreter.ts"
+import { type Actor, type Handlers, noEvents, onStop, spawn } from "../Interpreter.ts"
 import { Rejects } from "../Rejects.ts"
 import { TelemetryStore } from "../TelemetryStore.ts"
 import * as Timers from "../Timers.ts"
@@ -272,14 +272,9 @@ export const makeCollector = (
       journal: (facts) => trace.keep(facts.filter(isFact)),
       handlers: makeHandlers(resources)
     })
-    // An actor that ends by a defect must not leave anybody waiting.
-    yield* Effect.forkScoped(
-      Effect.flatMap(actor.stopped, ({ message }) =>
-        Deferred.fail(
-          resources.done,
-          new CollectorFailed({ collectorId: options.collectorId, problem: message })
-        )
-      )
+    // An actor that ends by a defect, or is ended, must not leave anybody waiting.
+    yield* onStop(actor, ({ message: problem }) =>
+      Deferred.fail(resources.done, new CollectorFailed({ collectorId: options.collectorId, problem }))
     )
     const done = Deferred.await(resources.done)
     return {

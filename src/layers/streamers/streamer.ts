@@ -16,7 +16,7 @@ import {
 import { type ProducerId, sequenceOf } from "../../protocol/Log.ts"
 import type { StreamerFact } from "../../protocol/StreamerFact.ts"
 import { Broker, type ProducerSession } from "../Broker.ts"
-import { type Actor, type Handlers, noEvents, spawn } from "../Interpreter.ts"
+import { type Actor, type Handlers, noEvents, onStop, spawn } from "../Interpreter.ts"
 import { StreamerFailed, type StreamerProgress } from "../Streamers.ts"
 import { type SourceReader, TelemetrySource } from "../TelemetrySource.ts"
 import * as Timers from "../Timers.ts"
@@ -206,14 +206,9 @@ export const makeStreamer = (
       journal: (facts) => trace.keep(facts.filter(isFact)),
       handlers: makeHandlers(resources)
     })
-    // An actor that ends by a defect must not leave anybody waiting.
-    yield* Effect.forkScoped(
-      Effect.flatMap(actor.stopped, ({ message }) =>
-        Deferred.fail(
-          resources.done,
-          new StreamerFailed({ streamerId: options.streamerId, problem: message })
-        )
-      )
+    // An actor that ends by a defect, or is ended, must not leave anybody waiting.
+    yield* onStop(actor, ({ message: problem }) =>
+      Deferred.fail(resources.done, new StreamerFailed({ streamerId: options.streamerId, problem }))
     )
     const done = Deferred.await(resources.done)
     return {
