@@ -47,11 +47,11 @@ describe("the running program", () => {
     }
     const residentKiB = async () =>
       Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${program.pid}/status`, "utf8"))![1])
-    await eventually(stored, (samples) => samples > 60_000)
+    await eventually(stored, (samples) => samples > 100_000)
     const before = await residentKiB()
-    await eventually(stored, (samples) => samples > 260_000)
-    // What went through meanwhile was 200,000 samples; kept, they would take more than 60 MiB as payloads.
-    expect((await residentKiB()) - before).toBeLessThan(60 * 1024)
+    await eventually(stored, (samples) => samples > 500_000)
+    // What went through meanwhile was 400,000 samples; kept, their payloads alone would take 115 MiB.
+    expect((await residentKiB()) - before).toBeLessThan(100 * 1024)
     program.signal("SIGINT")
     expect(await program.exit).toBe(0)
   })
