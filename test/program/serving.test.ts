@@ -54,7 +54,7 @@ describe("the running program", () => {
     expect((await residentKiB()) - before).toBeLessThan(100 * 1024)
     program.signal("SIGINT")
     expect(await program.exit).toBe(0)
-  })
+  }, 180_000)
 
   test("ends at once on a second signal, whatever it waits for", async () => {
     const program = await start(["--rate", "max", "--simulate", "1x1"])

@@ -17,12 +17,14 @@ export interface Ground {
 
 export interface GroundOptions {
   readonly retentionBytes?: number
-  /** What stands between the journal and the broker. */
+  /** What stands between the log, or the journal, and the broker. */
+  readonly wrapLog?: (log: OffsetLog["Type"]) => OffsetLog["Type"]
   readonly wrapJournal?: (journal: Journal["Type"]) => Journal["Type"]
 }
 
 export const makeGround = ({
   retentionBytes = BrokerConfig.defaults.retentionBytes,
+  wrapLog = (log) => log,
   wrapJournal = (journal) => journal
 }: GroundOptions = {}): Effect.Effect<Ground, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -33,7 +35,7 @@ export const makeGround = ({
         MemoryJournal.layerMemory
       )
     )
-    const log = Context.get(built, OffsetLog)
+    const log = wrapLog(Context.get(built, OffsetLog))
     const journal = wrapJournal(Context.get(built, Journal))
     const broker = layerEmbedded.pipe(
       Layer.provide(

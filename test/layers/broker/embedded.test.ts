@@ -1,8 +1,9 @@
 /** The embedded broker: the contract of every broker, and what comes back when it is opened again over the same ground. */
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Option, Queue, Scope } from "effect"
 import { Broker, BrokerUnavailable } from "../../../src/layers/Broker.ts"
 import { Journal, JournalFailed } from "../../../src/layers/Journal.ts"
+import { AppendFailed, type OffsetLog } from "../../../src/layers/OffsetLog.ts"
 import * as Scheduler from "../../../src/layers/Scheduler.ts"
 import { brokerContract } from "../../contracts/Broker.contract.ts"
 import {
@@ -13,7 +14,8 @@ import {
   numbered,
   publish,
   receiveUntil,
-  subscribe
+  subscribe,
+  turn
 } from "../../contracts/Broker.messages.ts"
 import { type Ground, layerOnMemory, makeGround } from "./Ground.ts"
 
@@ -91,6 +93,36 @@ describe("a broker that is opened again over the same log and journal", () => {
   )
 })
 
+describe("a broker whose log takes its time", () => {
+  test(
+    "answers and delivers what is appended only when it is durable, and refuses what could not be made so",
+    Effect.gen(function* () {
+      const appends = yield* Queue.unbounded<Deferred.Deferred<void, AppendFailed>>()
+      const ground = yield* makeGround({ wrapLog: heldBack(appends) })
+      yield* during(
+        ground,
+        Effect.gen(function* () {
+          const reader = yield* subscribe("reader")
+          const first = yield* Effect.fork(publish("a"))
+          const append = yield* Queue.take(appends)
+          const second = yield* Effect.fork(Effect.flip(publish("b")))
+          yield* Effect.repeatN(turn, 20)
+          expect(yield* Fiber.poll(first)).toEqual(Option.none())
+          expect((yield* (yield* Broker).stats).nextOffset).toBe(0)
+          yield* Deferred.succeed(append, undefined)
+          expect(yield* Fiber.join(first)).toEqual({ duplicates: 0, firstOffset: 0 })
+          yield* Deferred.fail(yield* Queue.take(appends), new AppendFailed({ problem: "disk full" }))
+          expect(yield* Fiber.join(second)).toMatchObject({ reason: "log_failed", problem: "disk full" })
+          const third = yield* Effect.fork(publish("c"))
+          yield* Deferred.succeed(yield* Queue.take(appends), undefined)
+          expect(yield* Fiber.join(third)).toEqual({ duplicates: 0, firstOffset: 1 })
+          expect(yield* receiveUntil(reader, 2)).toEqual(messages(0, "a", "c"))
+        })
+      )
+    })
+  )
+})
+
 describe("a broker that ends", () => {
   test(
     "leaves nobody waiting, and answers every later call",
@@ -138,6 +170,8 @@ describe("a broker that ends", () => {
           expect(yield* Fiber.join(waiting)).toBeInstanceOf(BrokerUnavailable)
           expect(yield* Effect.flip(Effect.forever(reader.deliveries))).toBeInstanceOf(BrokerUnavailable)
           expect(yield* Effect.flip(publish("b"))).toBeInstanceOf(BrokerUnavailable)
+          const { subscribers } = yield* (yield* Broker).stats
+          expect(subscribers[0], "what is not durable is no fact").toMatchObject({ checkpoint: 0 })
         })
       )
       yield* during(
@@ -150,6 +184,20 @@ describe("a broker that ends", () => {
     })
   )
 })
+
+/** A log that hands out each append and waits for what becomes of it. */
+const heldBack =
+  (appends: Queue.Enqueue<Deferred.Deferred<void, AppendFailed>>) =>
+  (log: OffsetLog["Type"]): OffsetLog["Type"] => ({
+    ...log,
+    append: (runs) =>
+      Effect.gen(function* () {
+        const ended = yield* Deferred.make<void, AppendFailed>()
+        yield* Queue.offer(appends, ended)
+        yield* Deferred.await(ended)
+        yield* log.append(runs)
+      })
+  })
 
 /** Journals that fail to append once, when told to. */
 const failingOnce =
