@@ -57,7 +57,7 @@ const allStored = Effect.gen(function* () {
 })
 
 const runPipeline = (path: string): Promise<number> =>
-  allStored.pipe(Effect.provide(pipeline(path)), Effect.provide(Scheduler.layer), Effect.runPromise)
+  allStored.pipe(Effect.provide(Layer.provideMerge(pipeline(path), Scheduler.layer)), Effect.runPromise)
 
 await withFile(rowCount, async (path) => {
   const alone: Array<Rate> = []

@@ -4,7 +4,7 @@
  * A fleet of 250 GPUs with 10 metrics each and one GPU with 100,000 samples a series; what is written is what a
  * collector writes: batches in the order of time, each sample of a series with the same `Series` object.
  */
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { TelemetryStore } from "../src/layers/TelemetryStore.ts"
 import { layerMemory, MemoryStoreConfig } from "../src/layers/telemetry-store/memory.ts"
 import type { Sample } from "../src/protocol/Sample.ts"
@@ -131,6 +131,6 @@ const deepGpu = Effect.gen(function* () {
   print("write of one sample out of order", `${late.toFixed(1)} us`)
 })
 
-const program = wideFleet.pipe(Effect.provide(layerMemory), Effect.provide(MemoryStoreConfig.layer()))
-const deep = deepGpu.pipe(Effect.provide(layerMemory), Effect.provide(MemoryStoreConfig.layer()))
-await Effect.runPromise(Effect.zipRight(program, deep))
+// Each gets a store of its own.
+const inFreshStore = Effect.provide(Layer.fresh(Layer.provide(layerMemory, MemoryStoreConfig.layer())))
+await Effect.runPromise(Effect.zipRight(inFreshStore(wideFleet), inFreshStore(deepGpu)))

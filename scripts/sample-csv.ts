@@ -1,5 +1,5 @@
 /** The sample that the product ships: one pass of a small simulated fleet, in the format of dcgm-exporter's scrapes. */
-import { Chunk, Effect, Option, Stream } from "effect"
+import { Chunk, Effect, Layer, Option, Stream } from "effect"
 import { TelemetrySource } from "../src/layers/TelemetrySource.ts"
 import { layerSimulated, SimulatedSourceConfig } from "../src/layers/telemetry-source/simulated.ts"
 import type { Sample } from "../src/protocol/Sample.ts"
@@ -64,7 +64,7 @@ export const sampleOfFleet: Effect.Effect<ReadonlyArray<Sample>> = Effect.gen(fu
     )
   )
   return Chunk.toReadonlyArray(chunks).flatMap((chunk) => chunk.samples)
-}).pipe(Effect.scoped, Effect.provide(layerSimulated), Effect.provide(fleet), Effect.orDie)
+}).pipe(Effect.scoped, Effect.provide(Layer.provide(layerSimulated, fleet)), Effect.orDie)
 
 /** The whole file. */
 export const sampleCsv: Effect.Effect<string> = Effect.map(sampleOfFleet, (samples) =>

@@ -161,7 +161,7 @@ export const run = (settings: RunSettings, { once, serve }: RunOptions) =>
     yield* Effect.forkScoped(showProgress)
     yield* Effect.forkScoped(logRejects)
     if (once) yield* Effect.raceFirst(finishImport, (yield* Collectors).failed)
-    if (!once || serve) yield* untilFailure
+    if (!once || serve) return yield* untilFailure
   }).pipe(
     Effect.scoped,
     Effect.onInterrupt(() => drain(settings.process.drainTimeoutMs)),

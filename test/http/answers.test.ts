@@ -65,7 +65,7 @@ it.live("a typed client made from the contract reads answers and problems", () =
     expect(page.count).toBe(1)
     const problem = yield* Effect.flip(client.gpus.details({ path: { id: "GPU-0" } }))
     expect(problem).toBeInstanceOf(NotFound)
-  }).pipe(Effect.provide(FetchHttpClient.layer), Effect.provide(gatewayOver(fleet)))
+  }).pipe(Effect.provide(Layer.merge(FetchHttpClient.layer, gatewayOver(fleet))))
 )
 
 it.live("GPUs are listed whole without a limit, and by page with one", () =>

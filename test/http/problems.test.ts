@@ -154,8 +154,8 @@ for (const [how, store] of [
       gpus: throwing,
       gpu: throwing,
       metricNames: throwing,
-      stats: Effect.sync(throwing),
-      ready: Effect.sync(throwing)
+      stats: Effect.suspend(throwing),
+      ready: Effect.suspend(throwing)
     } satisfies Partial<TelemetryStore["Type"]>)
   ]
 ] as const) {

@@ -50,8 +50,7 @@ const readAll = (options: {
     return read
   }).pipe(
     Effect.scoped,
-    Effect.provide(layerSimulated),
-    Effect.provide(SimulatedSourceConfig.layer(options.settings)),
+    Effect.provide(Layer.provide(layerSimulated, SimulatedSourceConfig.layer(options.settings))),
     Effect.orDie
   )
 
