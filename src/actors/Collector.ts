@@ -50,7 +50,7 @@ const setupCollector = setup({
   actions: {
     subscribe: command<OfAttempt>(),
     /** Write these samples of these messages; `write` names the answer. */
-    persistBatch: command<Omit<Write, "id" | "failed"> & { readonly write: number }>(),
+    persistBatch: command<Omit<Write, "id" | "state"> & { readonly write: number }>(),
     /** The store refuses this one sample for good. */
     quarantineSample: command<Range & { readonly sample: number; readonly problem: string }>(),
     /** Nothing more is to be done for these messages. */
@@ -64,35 +64,45 @@ const setupCollector = setup({
   }
 })
 
-/** Starts as many writes as may be under way, none while one has failed. Messages without a sample are done at once. */
+/** A command for each write that there is room for, the oldest first; none while one has failed. */
 const persist = setupCollector.enqueueActions(({ context: { volatile }, enqueue }) => {
-  if (volatile.writes.some((write) => write.failed)) return
+  if (volatile.writes.some((write) => write.state === "failed")) return
   let { received, nextWrite } = volatile
-  const writes = [...volatile.writes]
-  while (received.length > 0 && writes.length < volatile.writesMax) {
+  let free = volatile.writesMax - volatile.writes.filter((write) => write.state === "underway").length
+  const start = ({ id, state, ...part }: Write): Write => {
+    if (state !== "due" || free <= 0) return { id, state, ...part }
+    free--
+    enqueue({ type: "persistBatch", params: { write: id, ...part } })
+    return { id, state: "underway", ...part }
+  }
+  const writes = volatile.writes.map(start)
+  while (received.length > 0 && free > 0) {
     const { taken, ...range } = gather(received, volatile.writeSamplesMax)
     received = received.slice(taken)
+    // Messages without a sample are done at once.
     if (range.samples === 0) {
-      enqueue({
-        type: "record",
-        params: { fact: { type: "BatchPersisted", from: range.from, to: range.to } }
-      })
-      continue
-    }
-    enqueue({ type: "persistBatch", params: { write: nextWrite, firstSample: 0, ...range } })
-    writes.push({ id: nextWrite++, firstSample: 0, ...range, failed: false })
+      const { from, to } = range
+      enqueue({ type: "record", params: { fact: { type: "BatchPersisted", from, to } } })
+    } else writes.push(start({ id: nextWrite++, firstSample: 0, ...range, state: "due" }))
   }
   enqueue.assign({ volatile: { ...volatile, received, writes, nextWrite } })
 })
 
-const persistAgain = setupCollector.enqueueActions(({ context: { volatile }, enqueue }) => {
-  for (const { id, failed, ...write } of volatile.writes) {
-    if (failed) enqueue({ type: "persistBatch", params: { write: id, ...write } })
+/** What has failed is due again. */
+const retryFailed = assign<
+  CollectorContext,
+  CollectorRequest | CollectorFact,
+  undefined,
+  CollectorRequest | CollectorFact,
+  never
+>(({ context: { volatile } }) => ({
+  volatile: {
+    ...volatile,
+    writes: volatile.writes.map((write) =>
+      write.state === "failed" ? { ...write, state: "due" as const } : write
+    )
   }
-  enqueue.assign({
-    volatile: { ...volatile, writes: volatile.writes.map((write) => ({ ...write, failed: false })) }
-  })
-})
+}))
 
 const commit = setupCollector.enqueueActions(({ context: { recoverable, volatile }, enqueue }) => {
   if (volatile.committing || recoverable.persisted <= recoverable.checkpoint) return
@@ -106,7 +116,7 @@ const isDone = ({ context: { recoverable, volatile } }: InContext): boolean =>
   volatile.drainTo !== null && recoverable.checkpoint >= volatile.drainTo
 
 const hasFailedWrites = ({ context: { volatile } }: InContext): boolean =>
-  volatile.writes.some((write) => write.failed)
+  volatile.writes.some((write) => write.state === "failed")
 
 const isCurrent = ({ context: { volatile }, event }: InContext & { event: OfAttempt }): boolean =>
   event.attempt === volatile.attempt
@@ -191,7 +201,7 @@ export const collectorMachine = setupCollector.createMachine({
         TimerFired: {
           guard: ({ event }) => event.timer === "persist",
           target: "collecting",
-          actions: [persistAgain, persist]
+          actions: [retryFailed, persist]
         },
         MessagesReceived: {
           guard: isCurrent,
@@ -228,17 +238,20 @@ export const collectorMachine = setupCollector.createMachine({
     },
     PersistSucceeded: {
       guard: isAwaited,
-      actions: enqueueActions(({ context: { volatile }, event, enqueue }) => {
-        const done = volatile.writes.find((write) => write.id === event.write)!
-        const writes = volatile.writes.filter((write) => write !== done)
-        enqueue.assign({ volatile: { ...volatile, writes, persistDelayMs: volatile.retryDelayMsMin } })
-        // Halves of a write are several writes of the same messages.
-        if (writes.some((write) => write.from === done.from)) return
-        enqueue({
-          type: "record",
-          params: { fact: { type: "BatchPersisted", from: done.from, to: done.to } }
-        })
-      })
+      actions: [
+        enqueueActions(({ context: { volatile }, event, enqueue }) => {
+          const done = volatile.writes.find((write) => write.id === event.write)!
+          const writes = volatile.writes.filter((write) => write !== done)
+          enqueue.assign({ volatile: { ...volatile, writes, persistDelayMs: volatile.retryDelayMsMin } })
+          // Halves of a write are several writes of the same messages.
+          if (writes.some((write) => write.from === done.from)) return
+          enqueue({
+            type: "record",
+            params: { fact: { type: "BatchPersisted", from: done.from, to: done.to } }
+          })
+        }),
+        persist
+      ]
     },
     PersistFailed: {
       guard: isAwaited,
@@ -246,36 +259,36 @@ export const collectorMachine = setupCollector.createMachine({
         volatile: {
           ...volatile,
           writes: volatile.writes.map((write) =>
-            write.id === event.write ? { ...write, failed: true } : write
+            write.id === event.write ? { ...write, state: "failed" as const } : write
           )
         }
       }))
     },
     PersistRefused: {
       guard: isAwaited,
-      actions: enqueueActions(({ context: { volatile }, event: { write: id, problem }, enqueue }) => {
-        const refused = volatile.writes.find((write) => write.id === id)!
-        const writes = volatile.writes.filter((write) => write !== refused)
-        const { from, to, firstSample, samples } = refused
-        if (samples === 1) {
-          enqueue({ type: "quarantineSample", params: { from, to, sample: firstSample, problem } })
-          enqueue.assign({ volatile: { ...volatile, writes } })
-          if (writes.some((write) => write.from === from)) return
-          enqueue({ type: "record", params: { fact: { type: "BatchPersisted", from, to } } })
-          return
-        }
-        const half = Math.floor(samples / 2)
-        const halves = [
-          { from, to, firstSample, samples: half },
-          { from, to, firstSample: firstSample + half, samples: samples - half }
-        ].map((part, n) => ({ ...part, id: volatile.nextWrite + n, failed: false }))
-        for (const { id: write, failed: _, ...part } of halves) {
-          enqueue({ type: "persistBatch", params: { write, ...part } })
-        }
-        enqueue.assign({
-          volatile: { ...volatile, writes: [...writes, ...halves], nextWrite: volatile.nextWrite + 2 }
-        })
-      })
+      actions: [
+        enqueueActions(({ context: { volatile }, event: { write: id, problem }, enqueue }) => {
+          const refused = volatile.writes.find((write) => write.id === id)!
+          const { from, to, firstSample, samples } = refused
+          if (samples === 1) {
+            const writes = volatile.writes.filter((write) => write !== refused)
+            enqueue({ type: "quarantineSample", params: { from, to, sample: firstSample, problem } })
+            enqueue.assign({ volatile: { ...volatile, writes } })
+            if (writes.some((write) => write.from === from)) return
+            enqueue({ type: "record", params: { fact: { type: "BatchPersisted", from, to } } })
+            return
+          }
+          // Halves take the place of the whole, so that one range is narrowed down before the next.
+          const half = Math.floor(samples / 2)
+          const halves = [
+            { from, to, firstSample, samples: half },
+            { from, to, firstSample: firstSample + half, samples: samples - half }
+          ].map((part, n): Write => ({ ...part, id: volatile.nextWrite + n, state: "due" }))
+          const writes = volatile.writes.flatMap((write) => (write === refused ? halves : [write]))
+          enqueue.assign({ volatile: { ...volatile, writes, nextWrite: volatile.nextWrite + 2 } })
+        }),
+        persist
+      ]
     },
     CommitAnswered: {
       guard: isCurrent,
@@ -304,8 +317,7 @@ export const collectorMachine = setupCollector.createMachine({
           enqueue.assign({ recoverable: state })
           enqueue({ type: "forgetMessages", params: { below: state.persisted } })
         }),
-        commit,
-        persist
+        commit
       ]
     },
     GapNoted: {

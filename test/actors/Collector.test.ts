@@ -108,9 +108,11 @@ describe("a collector", () => {
       .given(received(0, 3), received(1, 3))
       .when(received(2, 4))
       .then()
-      .given(received(3, 6), received(4, 1), succeeded(0))
+      .given(received(3, 6), received(4, 1))
+      .when(succeeded(0))
+      .then(record(persisted(0, 1)), persist(2, 2, 4, 10))
       .when(persisted(0, 1))
-      .then(forget(1), commit(1), persist(2, 2, 4, 10))
+      .then(forget(1), commit(1))
   })
 
   it("is done at once with a message without a sample, and with what retention dropped", () => {
@@ -171,6 +173,23 @@ describe("a collector", () => {
         { type: "quarantineSample", params: { ...range(1, 2), sample: 1, ...refusedProblem } },
         record(persisted(1, 2))
       )
+  })
+
+  it("has no more writes under way while it halves, and narrows one range down before it begins the next", () => {
+    collecting()
+      .given(received(0, 8), received(1, 8), received(2, 8))
+      .when(refused(0))
+      .then(persist(2, 0, 1, 4))
+      .when(refused(2))
+      .then(persist(4, 0, 1, 2))
+      .when(succeeded(1))
+      .then(record(persisted(1, 2)), persist(5, 0, 1, 2, 2))
+      .when(succeeded(4))
+      .then(persist(3, 0, 1, 4, 4))
+      .when(succeeded(5))
+      .then(persist(6, 2, 3, 8))
+      .when(succeeded(3))
+      .then(record(persisted(0, 1)))
   })
 
   it("drops what is not committed when its subscription is lost, and ignores what that one still answers", () => {

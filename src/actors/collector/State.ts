@@ -21,12 +21,12 @@ export interface Received extends Range {
   readonly samples: number
 }
 
-/** A write under way, or one that failed and is tried again: some samples of some messages. */
+/** Some samples of some messages: to be written when there is room, being written, or failed and waiting for its time. */
 export interface Write extends Range {
   readonly id: number
   readonly firstSample: number
   readonly samples: number
-  readonly failed: boolean
+  readonly state: "due" | "underway" | "failed"
 }
 
 export type CollectorTimer = "subscribe" | "persist"
