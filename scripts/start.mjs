@@ -1,6 +1,6 @@
 /**
- * `npm start`: builds, and becomes the program. In one process, so that signals reach it and its exit code comes back
- * whatever shell npm uses.
+ * `npm start`: builds, and becomes the program, in one process. The script says `exec`, because a shell between npm and the
+ * program would die of a SIGTERM and leave the program behind.
  */
 import { bundle } from "./build.mjs"
 

@@ -37,6 +37,16 @@ export const start = async (
   return observe(child)
 }
 
+/** Starts it as the README says: by `npm start`, whose process is the one that signals go to. */
+export const startByNpm = (flags: ReadonlyArray<string>): Program =>
+  observe(
+    spawn("npm", ["start", "--", ...flags], {
+      cwd: fileURLToPath(new URL("../..", import.meta.url)),
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, API_PORT: "0" },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+  )
+
 const observe = (child: ChildProcess): Program => {
   let text = ""
   let ended = false

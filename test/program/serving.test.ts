@@ -1,7 +1,7 @@
 /** The program as it runs by default: in a loop, answering, and ending in order. */
 import { readFile } from "node:fs/promises"
 import { describe, expect, test } from "vitest"
-import { eventually, start } from "./Program.ts"
+import { eventually, start, startByNpm } from "./Program.ts"
 
 describe("the running program", () => {
   test("says where its API and Swagger UI are, and both answer", async () => {
@@ -34,6 +34,14 @@ describe("the running program", () => {
       expect(stored).toBe(read)
     }
   )
+
+  test("drains when npm, which it was started by, is told to end", async () => {
+    const program = startByNpm(["--rate", "100"])
+    await program.url()
+    program.signal("SIGTERM")
+    expect(await program.exit).toBe(0)
+    expect(program.said()).toMatch(/stopping: storing what was read\nrows read/)
+  })
 
   test("answers /health at full speed, in flat memory, and still ends on a signal", async () => {
     const program = await start(["--rate", "max", "--simulate", "8x8"], {
