@@ -52,7 +52,7 @@ const announce = (settings: RunSettings) =>
     )
     print(`API      ${url}/api/v1/gpus`)
     print(`Swagger  ${url}/swagger/index.html`)
-    if (loop && timestamps === "original") {
+    if (source.kind === "csv" && loop && timestamps === "original") {
       print(
         "note     with --timestamps original, every pass after the first stores the same samples again: nothing new"
       )

@@ -9,23 +9,26 @@ import { Schema } from "effect"
 
 const problemContentType = "application/problem+json"
 
+/** A member that is the same in every problem of a kind, and so need not be given to make one. */
+const constant = <const Value extends string | number>(value: Value, description: string) =>
+  Schema.Literal(value)
+    .annotations({ description, examples: [value] })
+    .pipe(
+      Schema.propertySignature,
+      Schema.withConstructorDefault(() => value)
+    )
+
 const fields = <const Status extends number, const Code extends string, const Title extends string>(
   status: Status,
   title: Title,
   error: Code,
   example: string
 ) => ({
-  type: Schema.Literal("about:blank").annotations({
-    description: "Kind of problem (RFC 9457); the status says all there is",
-    examples: ["about:blank"]
-  }),
-  title: Schema.Literal(title).annotations({ description: "The status in words", examples: [title] }),
-  status: Schema.Literal(status).annotations({ description: "The HTTP status", examples: [status] }),
+  type: constant("about:blank", "Kind of problem (RFC 9457); the status says all there is"),
+  title: constant(title, "The status in words"),
+  status: constant(status, "The HTTP status"),
   detail: Schema.String.annotations({ description: "What is wrong with this request", examples: [example] }),
-  error: Schema.Literal(error).annotations({
-    description: "Short code of the problem, stable across versions",
-    examples: [error]
-  }),
+  error: constant(error, "Short code of the problem, stable across versions"),
   message: Schema.String.annotations({ description: "The same text as `detail`", examples: [example] })
 })
 
@@ -39,15 +42,7 @@ export class BadRequest extends Schema.Class<BadRequest>("BadRequest")(
   fields(400, "Bad Request", "bad_request", 'limit: expected a whole number of at least 1, got "0"'),
   annotations(400, "A parameter is wrong: `detail` names it, its value and what is accepted")
 ) {
-  static readonly because = (detail: string): BadRequest =>
-    new BadRequest({
-      type: "about:blank",
-      title: "Bad Request",
-      status: 400,
-      detail,
-      error: "bad_request",
-      message: detail
-    })
+  static readonly because = (detail: string) => new BadRequest({ detail, message: detail })
 }
 
 /** There is nothing under that name. */
@@ -55,15 +50,7 @@ export class NotFound extends Schema.Class<NotFound>("NotFound")(
   fields(404, "Not Found", "not_found", 'no GPU "GPU-0" is known'),
   annotations(404, "There is nothing under that name")
 ) {
-  static readonly because = (detail: string): NotFound =>
-    new NotFound({
-      type: "about:blank",
-      title: "Not Found",
-      status: 404,
-      detail,
-      error: "not_found",
-      message: detail
-    })
+  static readonly because = (detail: string) => new NotFound({ detail, message: detail })
 }
 
 /** The path exists, for another method. */
@@ -71,15 +58,7 @@ export class MethodNotAllowed extends Schema.Class<MethodNotAllowed>("MethodNotA
   fields(405, "Method Not Allowed", "method_not_allowed", "POST is not supported, only GET and HEAD are"),
   annotations(405, "The path exists, for another method")
 ) {
-  static readonly because = (detail: string): MethodNotAllowed =>
-    new MethodNotAllowed({
-      type: "about:blank",
-      title: "Method Not Allowed",
-      status: 405,
-      detail,
-      error: "method_not_allowed",
-      message: detail
-    })
+  static readonly because = (detail: string) => new MethodNotAllowed({ detail, message: detail })
 }
 
 /** A mistake of ours; the log of this process has what the answer does not say. */
@@ -92,15 +71,7 @@ export class InternalError extends Schema.Class<InternalError>("InternalError")(
   ),
   annotations(500, "The request failed by no fault of the client")
 ) {
-  static readonly because = (detail: string): InternalError =>
-    new InternalError({
-      type: "about:blank",
-      title: "Internal Server Error",
-      status: 500,
-      detail,
-      error: "internal_error",
-      message: detail
-    })
+  static readonly because = (detail: string) => new InternalError({ detail, message: detail })
 }
 
 /** Something that is needed for the answer can't be had now; the same request may succeed later. */
@@ -108,15 +79,7 @@ export class Unavailable extends Schema.Class<Unavailable>("Unavailable")(
   fields(503, "Service Unavailable", "unavailable", "influxdb: connection refused"),
   annotations(503, "What the answer comes from can't be reached now: `detail` names it")
 ) {
-  static readonly because = (detail: string): Unavailable =>
-    new Unavailable({
-      type: "about:blank",
-      title: "Service Unavailable",
-      status: 503,
-      detail,
-      error: "unavailable",
-      message: detail
-    })
+  static readonly because = (detail: string) => new Unavailable({ detail, message: detail })
 }
 
 export type Problem = BadRequest | NotFound | MethodNotAllowed | InternalError | Unavailable

@@ -115,7 +115,7 @@ export const takenRecords = ({ group, index, skip }: Take): RecordRun => {
 const refusal = (outcome: Extract<PublishOutcome, { _tag: "Refused" }>): PublishRefused => {
   switch (outcome.reason) {
     case "fenced":
-      return new PublishRefused({ reason: "fenced", problem: "another session publishes for this producer" })
+      return new PublishRefused({ reason: "fenced", problem: "another one publishes under the same id" })
     case "too_large":
       return new PublishRefused({ reason: "too_large", problem: "larger than all that the log may hold" })
     case "sequence_gap":

@@ -174,14 +174,15 @@ const commit = (
   { number: attempt, subscription }: Attempt,
   offset: Offset
 ): Effect.Effect<CollectorRequest> => {
-  const lost: Effect.Effect<CollectorRequest> = Effect.succeed({ type: "SubscriptionLost", attempt })
+  const lost = ({ message }: { readonly message: string }): Effect.Effect<CollectorRequest> =>
+    Effect.as(Effect.logWarning(message), { type: "SubscriptionLost", attempt })
   return subscription!.commit(offset).pipe(
     Effect.map((committed): CollectorRequest => ({ type: "CommitAnswered", attempt, offset: committed })),
     Effect.catchTags({
       SubscriptionTakenOver: () =>
         Effect.succeed<CollectorRequest>({ type: "SubscriptionTakenOver", attempt }),
-      CommitRefused: () => lost,
-      BrokerUnavailable: () => lost
+      CommitRefused: lost,
+      BrokerUnavailable: lost
     })
   )
 }

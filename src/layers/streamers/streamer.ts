@@ -98,22 +98,24 @@ const publish = (
   session: ProducerSession,
   batches: Parameters<ProducerSession["publish"]>[0],
   connection: number
-) =>
-  session.publish(batches).pipe(
+): Effect.Effect<StreamerRequest> => {
+  // It is sent again, for as long as it takes: whoever wonders why nothing moves must find a reason.
+  const failed = (message: string) =>
+    Effect.as(Effect.logWarning(message), { type: "PublishFailed", connection } as const)
+  return session.publish(batches).pipe(
     Effect.as<StreamerRequest>({
       type: "PublishAnswered",
       next: sequenceOf(batches.firstSequence + batches.payloads.length)
     }),
     Effect.catchTags({
-      BrokerUnavailable: () => Effect.succeed<StreamerRequest>({ type: "PublishFailed", connection }),
-      PublishRefused: ({ reason, problem }) =>
-        Effect.succeed<StreamerRequest>(
-          reason === "fenced" || reason === "too_large"
-            ? { type: "PublishRefused", connection, problem }
-            : { type: "PublishFailed", connection }
-        )
+      BrokerUnavailable: ({ message }) => failed(message),
+      PublishRefused: ({ reason, message, problem }) =>
+        reason === "fenced" || reason === "too_large"
+          ? Effect.succeed<StreamerRequest>({ type: "PublishRefused", connection, problem })
+          : failed(message)
     })
   )
+}
 
 const makeHandlers =
   (resources: Resources) =>
