@@ -6,8 +6,9 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, type Layer, Option } from "effect"
 import { TelemetryStore } from "../../src/layers/TelemetryStore.ts"
 import type { Series } from "../../src/protocol/Series.ts"
+import { epochNs, sampleOf, secondNs } from "../Samples.ts"
 import { filters, pages, streams } from "./TelemetryStore.queries.ts"
-import { all, sampleOf, second, type Test, t0, write } from "./TelemetryStore.samples.ts"
+import { all, type Test, write } from "./TelemetryStore.samples.ts"
 
 /** The suite of the service. */
 export const telemetryStoreContract = <E>(name: string, layer: Layer.Layer<TelemetryStore, E>): void => {
@@ -29,7 +30,7 @@ const identity = (test: Test): void => {
   test(
     "a sample comes back as it was written",
     Effect.gen(function* () {
-      const written = sampleOf(t0 + 123_456_789n, 0.1 + 0.2, {
+      const written = sampleOf(epochNs + 123_456_789n, 0.1 + 0.2, {
         uuid: "GPU-\u{1f600}, a=b",
         hostname: 'quote " and \\ backslash',
         gpuId: 7,
@@ -49,23 +50,23 @@ const identity = (test: Test): void => {
     "values keep every bit",
     Effect.gen(function* () {
       const values = [0, -1.5, 1e21, 5e-324, Number.MAX_VALUE, Number.MAX_SAFE_INTEGER, 1 / 3]
-      yield* write(...values.map((value, i) => sampleOf(t0 + BigInt(i), value)))
+      yield* write(...values.map((value, i) => sampleOf(epochNs + BigInt(i), value)))
       expect((yield* all()).map(({ value }) => value)).toEqual(values)
     })
   )
   test(
     "nanoseconds survive",
     Effect.gen(function* () {
-      const times = [-1n, t0, t0 + 1n, t0 + 2n, t0 + 999_999_999n]
+      const times = [-1n, epochNs, epochNs + 1n, epochNs + 2n, epochNs + 999_999_999n]
       yield* write(...times.map((timeNs) => sampleOf(timeNs)))
       expect((yield* all()).map(({ timeNs }) => timeNs)).toEqual(times)
     })
   )
   test(
-    "a second value for one identity replaces the first",
+    "a secondNs value for one identity replaces the first",
     Effect.gen(function* () {
-      yield* write(sampleOf(t0, 1), sampleOf(t0 + second, 2))
-      const report = yield* write(sampleOf(t0, 3))
+      yield* write(sampleOf(epochNs, 1), sampleOf(epochNs + secondNs, 2))
+      const report = yield* write(sampleOf(epochNs, 3))
       expect(report).toEqual({ stored: 1, olderThanRetention: [] })
       expect((yield* all()).map(({ value }) => value)).toEqual([3, 2])
     })
@@ -73,7 +74,7 @@ const identity = (test: Test): void => {
   test(
     "of two values for one identity in one write the later is kept",
     Effect.gen(function* () {
-      yield* write(sampleOf(t0, 1), sampleOf(t0, 2))
+      yield* write(sampleOf(epochNs, 1), sampleOf(epochNs, 2))
       expect((yield* all()).map(({ value }) => value)).toEqual([2])
     })
   )
@@ -96,7 +97,7 @@ const identity = (test: Test): void => {
         { labels: [["a", "y"]] },
         { labels: [["b", "x"]] }
       ]
-      yield* write(...others.map((tags, i) => sampleOf(t0, i, tags)))
+      yield* write(...others.map((tags, i) => sampleOf(epochNs, i, tags)))
       const values = (yield* all()).map(({ value }) => value)
       expect(values.sort((a, b) => a - b)).toEqual(others.map((_, i) => i))
     })
@@ -114,7 +115,7 @@ const catalogue = (test: Test): void => {
   test(
     "an unknown GPU is none",
     Effect.gen(function* () {
-      yield* write(sampleOf(t0))
+      yield* write(sampleOf(epochNs))
       const store = yield* TelemetryStore
       expect(yield* store.gpu("GPU-2")).toEqual(Option.none())
       expect(yield* store.metricNames(Option.some("GPU-2"))).toEqual([])
@@ -125,10 +126,10 @@ const catalogue = (test: Test): void => {
     "a GPU is described by its newest sample, whenever that was written",
     Effect.gen(function* () {
       const moved = { hostname: "host-2", gpuId: 3, device: "nvidia3", modelName: "H200" }
-      yield* write(sampleOf(t0 + second, 1, moved), sampleOf(t0, 1, { metricName: "A" }))
-      yield* write(sampleOf(t0 - second))
+      yield* write(sampleOf(epochNs + secondNs, 1, moved), sampleOf(epochNs, 1, { metricName: "A" }))
+      yield* write(sampleOf(epochNs - secondNs))
       const store = yield* TelemetryStore
-      const gpu = { uuid: "GPU-1", ...moved, firstSeenNs: t0 - second, lastSeenNs: t0 + second }
+      const gpu = { uuid: "GPU-1", ...moved, firstSeenNs: epochNs - secondNs, lastSeenNs: epochNs + secondNs }
       expect(yield* store.gpu("GPU-1")).toEqual(Option.some(gpu))
       expect(yield* store.gpus({})).toEqual([gpu])
       expect(yield* store.gpus({ hostname: "host-2", modelName: "H200" })).toEqual([gpu])
@@ -138,12 +139,12 @@ const catalogue = (test: Test): void => {
   test(
     "every GPU is listed, by UUID as UTF-8, however long it has been silent",
     Effect.gen(function* () {
-      const day = 86_400n * second
+      const day = 86_400n * secondNs
       yield* write(
-        sampleOf(t0, 1, { uuid: "GPU-\u{1f600}" }),
-        sampleOf(t0 - 5n * day, 1, { uuid: "GPU-\ue000" }),
-        sampleOf(t0 - 30n * day, 1, { uuid: "GPU-10" }),
-        sampleOf(t0, 1, { uuid: "GPU-2" })
+        sampleOf(epochNs, 1, { uuid: "GPU-\u{1f600}" }),
+        sampleOf(epochNs - 5n * day, 1, { uuid: "GPU-\ue000" }),
+        sampleOf(epochNs - 30n * day, 1, { uuid: "GPU-10" }),
+        sampleOf(epochNs, 1, { uuid: "GPU-2" })
       )
       const store = yield* TelemetryStore
       const listed = (yield* store.gpus({})).map(({ uuid }) => uuid)
@@ -154,10 +155,10 @@ const catalogue = (test: Test): void => {
     "metric names are listed once, in order, for one GPU and for all",
     Effect.gen(function* () {
       yield* write(
-        sampleOf(t0, 1, { metricName: "B" }),
-        sampleOf(t0, 1, { metricName: "B", pod: "p" }),
-        sampleOf(t0, 1, { metricName: "A" }),
-        sampleOf(t0, 1, { metricName: "C", uuid: "GPU-2" })
+        sampleOf(epochNs, 1, { metricName: "B" }),
+        sampleOf(epochNs, 1, { metricName: "B", pod: "p" }),
+        sampleOf(epochNs, 1, { metricName: "A" }),
+        sampleOf(epochNs, 1, { metricName: "C", uuid: "GPU-2" })
       )
       const store = yield* TelemetryStore
       expect(yield* store.metricNames(Option.some("GPU-1"))).toEqual(["A", "B"])
@@ -180,15 +181,15 @@ const figures = (test: Test): void => {
   test(
     "figures count identities, not writes",
     Effect.gen(function* () {
-      yield* write(sampleOf(t0), sampleOf(t0 + 5n, 1, { uuid: "GPU-2" }), sampleOf(t0 + 3n))
-      yield* write(sampleOf(t0, 2), sampleOf(t0 - 7n))
+      yield* write(sampleOf(epochNs), sampleOf(epochNs + 5n, 1, { uuid: "GPU-2" }), sampleOf(epochNs + 3n))
+      yield* write(sampleOf(epochNs, 2), sampleOf(epochNs - 7n))
       const store = yield* TelemetryStore
       expect(yield* store.stats).toEqual({
         gpus: 2,
         samples: 4,
         evicted: 0,
-        oldestNs: t0 - 7n,
-        newestNs: t0 + 5n
+        oldestNs: epochNs - 7n,
+        newestNs: epochNs + 5n
       })
     })
   )

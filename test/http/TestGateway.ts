@@ -6,31 +6,7 @@ import * as Rejects from "../../src/layers/Rejects.ts"
 import { StoreUnavailable, TelemetryStore } from "../../src/layers/TelemetryStore.ts"
 import { layerMemory, MemoryStoreConfig } from "../../src/layers/telemetry-store/memory.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
-import type { Series } from "../../src/protocol/Series.ts"
-
-/** 2025-07-18T20:42:34Z */
-export const epochNs = 1_752_871_354_000_000_000n
-
-export const seriesOf = (some: Partial<Series> = {}): Series => ({
-  metricName: "DCGM_FI_DEV_GPU_UTIL",
-  uuid: "GPU-1",
-  hostname: "host-1",
-  gpuId: 0,
-  device: "nvidia0",
-  modelName: "NVIDIA H100 80GB HBM3",
-  container: "",
-  pod: "",
-  namespace: "",
-  labels: [],
-  ...some
-})
-
-/** A sample `seconds` after the epoch of the tests. */
-export const sampleAt = (seconds: number, some: Partial<Series> = {}, value = seconds): Sample => ({
-  series: seriesOf(some),
-  timeNs: epochNs + BigInt(seconds) * 1_000_000_000n,
-  value
-})
+import { sampleAt } from "../Samples.ts"
 
 /** A memory store that holds these samples. */
 export const storeOf = (samples: ReadonlyArray<Sample>): Layer.Layer<TelemetryStore> => {

@@ -18,7 +18,8 @@ import { NotFound } from "../../src/http/Problem.ts"
 import { ReadinessChecks } from "../../src/http/ReadinessChecks.ts"
 import { Rejections } from "../../src/http/Rejections.ts"
 import { Rejects } from "../../src/layers/Rejects.ts"
-import { epochNs, gatewayOver, sampleAt, send, storeOf, storeWith, unavailable } from "./TestGateway.ts"
+import { epochNs, sampleAt } from "../Samples.ts"
+import { gatewayOver, send, storeOf, storeWith, unavailable } from "./TestGateway.ts"
 
 const fleet = storeOf([
   sampleAt(0),

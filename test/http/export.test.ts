@@ -4,16 +4,8 @@ import { parse } from "csv-parse/sync"
 import { Deferred, Effect, Schedule, Stream } from "effect"
 import { GatewayAddress } from "../../src/http/Gateway.ts"
 import { csvText } from "../../src/http/gateway/ExportFormats.ts"
-import {
-  endless,
-  gatewayOver,
-  logged,
-  sampleAt,
-  send,
-  storeOf,
-  storeWith,
-  unavailable
-} from "./TestGateway.ts"
+import { sampleAt } from "../Samples.ts"
+import { endless, gatewayOver, logged, send, storeOf, storeWith, unavailable } from "./TestGateway.ts"
 
 const csvHeader = "Timestamp,MetricName,GPUID,Device,UUID,ModelName,Hostname,Container,Pod,Namespace,Value"
 const exportOf = (uuid: string, query: string) =>

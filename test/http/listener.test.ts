@@ -4,7 +4,8 @@ import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { GatewayAddress, layer as gateway } from "../../src/http/Gateway.ts"
 import { GatewayConfig } from "../../src/http/GatewayConfig.ts"
 import * as Rejects from "../../src/layers/Rejects.ts"
-import { endless, gatewayOver, sampleAt, send, storeOf, storeWith } from "./TestGateway.ts"
+import { sampleAt } from "../Samples.ts"
+import { endless, gatewayOver, send, storeOf, storeWith } from "./TestGateway.ts"
 
 /** Everything that a connection answers to these bytes, until the server ends it. */
 const exchange = (port: number, bytes: string): Effect.Effect<string> =>

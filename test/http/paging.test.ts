@@ -3,7 +3,8 @@ import { Effect, FastCheck } from "effect"
 import { compareSamples, TelemetryStore } from "../../src/layers/TelemetryStore.ts"
 import { encodeSample } from "../../src/protocol/Sample.ts"
 import { crowdedSamples } from "../arbitraries.ts"
-import { gatewayOver, sampleAt, send, storeOf } from "./TestGateway.ts"
+import { sampleAt } from "../Samples.ts"
+import { gatewayOver, send, storeOf } from "./TestGateway.ts"
 
 const telemetry = (uuid: string, query: string) =>
   send(`/api/v1/gpus/${encodeURIComponent(uuid)}/telemetry?${query}`)

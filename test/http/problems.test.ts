@@ -2,16 +2,8 @@ import { expect, it } from "@effect/vitest"
 import { Effect, Schema, Stream } from "effect"
 import { BadRequest, InternalError, MethodNotAllowed, NotFound, Unavailable } from "../../src/http/Problem.ts"
 import type { TelemetryStore } from "../../src/layers/TelemetryStore.ts"
-import {
-  type Answer,
-  gatewayOver,
-  logged,
-  sampleAt,
-  send,
-  storeOf,
-  storeWith,
-  unavailable
-} from "./TestGateway.ts"
+import { sampleAt } from "../Samples.ts"
+import { type Answer, gatewayOver, logged, send, storeOf, storeWith, unavailable } from "./TestGateway.ts"
 
 const empty = storeOf([])
 

@@ -4,7 +4,8 @@ import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { chromium } from "playwright-core"
 import { GatewayAddress } from "../../src/http/Gateway.ts"
-import { gatewayOver, sampleAt, storeOf } from "./TestGateway.ts"
+import { sampleAt } from "../Samples.ts"
+import { gatewayOver, storeOf } from "./TestGateway.ts"
 
 /** CI installs Debian's package; elsewhere a path may be given. */
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium"

@@ -12,8 +12,8 @@ import { layerMemory, MemoryStoreConfig } from "../../src/layers/telemetry-store
 import { encodeBatch } from "../../src/protocol/Batch.ts"
 import { type Offset, SubscriberId } from "../../src/protocol/Log.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
-import { sampleAt } from "../http/TestGateway.ts"
 import { makeGround } from "../layers/broker/Ground.ts"
+import { sampleAt } from "../Samples.ts"
 import * as FaultyBroker from "./FaultyBroker.ts"
 import { scheduled, timePasses, turns } from "./Turns.ts"
 
