@@ -10,6 +10,7 @@ import { Effect, Layer, Option } from "effect"
 import * as Rejects from "../src/layers/Rejects.ts"
 import { TelemetrySource } from "../src/layers/TelemetrySource.ts"
 import { CsvSourceConfig, layerCsv } from "../src/layers/telemetry-source/csv.ts"
+import { wholeSource } from "../src/protocol/Shard.ts"
 import { measure, printRates, type Rate, withFile } from "./Rows.ts"
 import { machine } from "./Table.ts"
 
@@ -20,7 +21,7 @@ const rowsPerRead = 1_000
 const readAll = Effect.scoped(
   Effect.gen(function* () {
     const source = yield* TelemetrySource
-    const reader = yield* source.open(Option.none())
+    const reader = yield* source.open({ resumeAt: Option.none(), shard: wholeSource })
     let samples = 0
     for (;;) {
       const chunk = yield* reader.read(rowsPerRead)

@@ -3,6 +3,7 @@ import { Chunk, Effect, Layer, Option, Stream } from "effect"
 import { TelemetrySource } from "../src/layers/TelemetrySource.ts"
 import { layerSimulated, SimulatedSourceConfig } from "../src/layers/telemetry-source/simulated.ts"
 import type { Sample } from "../src/protocol/Sample.ts"
+import { wholeSource } from "../src/protocol/Shard.ts"
 import { formatTime } from "../src/protocol/Time.ts"
 
 /** Where it is kept. */
@@ -57,7 +58,7 @@ const fleet = SimulatedSourceConfig.layer({
 /** Every sample of it, in the order of its rows. */
 export const sampleOfFleet: Effect.Effect<ReadonlyArray<Sample>> = Effect.gen(function* () {
   const source = yield* TelemetrySource
-  const reader = yield* source.open(Option.none())
+  const reader = yield* source.open({ resumeAt: Option.none(), shard: wholeSource })
   const chunks = yield* Stream.runCollect(
     Stream.repeatEffectOption(
       Effect.flatMap(Effect.mapError(reader.read(1_000), Option.some), Effect.mapError(Option.none))

@@ -7,6 +7,7 @@
 import { Context, type Effect, type Option, Schema, type Scope } from "effect"
 import type { SourcePosition } from "../protocol/Log.ts"
 import type { Sample } from "../protocol/Sample.ts"
+import type { Shard } from "../protocol/Shard.ts"
 
 /** The source can't be opened or read, or its input can't be understood as a whole (a header without `uuid`, say). */
 export class SourceError extends Schema.TaggedError<SourceError>()("SourceError", {
@@ -36,6 +37,12 @@ export interface SourceReader {
   readonly read: (rowsMax: number) => Effect.Effect<Option.Option<SourceChunk>, SourceError>
 }
 
+export interface SourceOpening {
+  readonly resumeAt: Option.Option<SourcePosition>
+  /** Which rows are read; the others are passed over, and cost no more than that. */
+  readonly shard: Shard
+}
+
 export class TelemetrySource extends Context.Tag("telemetry/TelemetrySource")<
   TelemetrySource,
   {
@@ -43,10 +50,9 @@ export class TelemetrySource extends Context.Tag("telemetry/TelemetrySource")<
     readonly description: string
     /**
      * Opens a reader at a position that a reader of this source gave earlier, or at the beginning. A position that belongs
-     * to other content (a replaced file) starts at the beginning; it is never guessed where it would be.
+     * to other content (a replaced file) starts at the beginning; it is never guessed where it would be. One of another
+     * shard is refused: rows would be read twice, or by nobody.
      */
-    readonly open: (
-      resumeAt: Option.Option<SourcePosition>
-    ) => Effect.Effect<SourceReader, SourceError, Scope.Scope>
+    readonly open: (opening: SourceOpening) => Effect.Effect<SourceReader, SourceError, Scope.Scope>
   }
 >() {}

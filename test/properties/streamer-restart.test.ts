@@ -9,6 +9,7 @@ import { decodeBatch } from "../../src/protocol/Batch.ts"
 import { offsetOf, SourcePosition } from "../../src/protocol/Log.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
 import { seriesKey } from "../../src/protocol/Series.ts"
+import { wholeSource } from "../../src/protocol/Shard.ts"
 import { endOf, producerId, receive, receiveUntil, subscribe } from "../contracts/Broker.messages.ts"
 import { type Ground, makeGround } from "../layers/broker/Ground.ts"
 import { sampleOf } from "../Samples.ts"
@@ -43,7 +44,7 @@ const testSource = FastCheck.record({
 const sourceOf = ({ rows, chunkRows }: Drawn<typeof testSource>) =>
   TelemetrySource.of({
     description: "rows of a test",
-    open: (resumeAt) =>
+    open: ({ resumeAt }) =>
       Effect.sync(() => {
         let next = Option.match(resumeAt, { onNone: () => 0, onSome: Number })
         let reads = 0
@@ -201,7 +202,7 @@ it.scoped.prop(
         timestamps: "original"
       })
       const source = Context.get(yield* Layer.build(Layer.provide(layerSimulated, config)), TelemetrySource)
-      const whole = yield* (yield* source.open(Option.none())).read(1_000)
+      const whole = yield* (yield* source.open({ resumeAt: Option.none(), shard: wholeSource })).read(1_000)
       const samples = yield* samplesAfter(history, source)
       expect(samples.map(textOf)).toEqual(Option.getOrThrow(whole).samples.map(textOf))
     }).pipe(scheduled),

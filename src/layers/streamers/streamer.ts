@@ -14,6 +14,7 @@ import {
   streamerWindowBytes
 } from "../../protocol/Limits.ts"
 import { type ProducerId, sequenceOf } from "../../protocol/Log.ts"
+import { wholeSource } from "../../protocol/Shard.ts"
 import type { StreamerFact } from "../../protocol/StreamerFact.ts"
 import { Broker, type ProducerSession } from "../Broker.ts"
 import { type Actor, type Handlers, noEvents, onStop, spawn } from "../Interpreter.ts"
@@ -141,7 +142,7 @@ const makeHandlers =
         ),
       openSource: ({ position }) =>
         start(
-          source.open(Option.fromNullable(position)).pipe(
+          source.open({ resumeAt: Option.fromNullable(position), shard: wholeSource }).pipe(
             Effect.provideService(Scope.Scope, scope),
             Effect.map((opened): StreamerRequest => {
               reader = opened

@@ -6,11 +6,11 @@
  */
 import { Clock, Effect, Exit, Option, Schedule, Scope } from "effect"
 import { rejectBytesMax } from "../../protocol/Limits.ts"
-import type { SourcePosition } from "../../protocol/Log.ts"
 import type { Sample } from "../../protocol/Sample.ts"
+import type { Shard } from "../../protocol/Shard.ts"
 import type { TimeNs } from "../../protocol/Time.ts"
 import type { Rejects } from "../Rejects.ts"
-import type { SourceChunk, SourceError, SourceReader } from "../TelemetrySource.ts"
+import type { SourceChunk, SourceError, SourceOpening, SourceReader } from "../TelemetrySource.ts"
 import type { CsvSourceSettings } from "./csv-config.ts"
 import { type CsvFile, openCsvFile } from "./csv-file.ts"
 import { type CsvPass, type CutRow, makeCsvPass } from "./csv-pass.ts"
@@ -52,10 +52,11 @@ type ResumeAt = Pick<CsvPosition, "file" | "pass" | "row" | "offset">
 const makeChunks = (
   settings: CsvSourceSettings,
   rejects: Rejects["Type"],
+  shard: Shard,
   lastGivenNs: TimeNs | undefined
 ) => {
   const rowReader = makeRowReader(settings.timestamps)
-  const timestamper = makeTimestamper(lastGivenNs)
+  const timestamper = makeTimestamper(lastGivenNs, shard)
   const isNow = settings.timestamps === "now"
 
   return (reading: Reading, rows: ReadonlyArray<CutRow>, nowNs: TimeNs): SourceChunk => {
@@ -149,7 +150,7 @@ const openReadingAtLast = (...args: Parameters<typeof openReading>): Effect.Effe
 export const openCsvReader = (
   settings: CsvSourceSettings,
   rejects: Rejects["Type"],
-  resumeAt: Option.Option<SourcePosition>
+  { resumeAt, shard }: SourceOpening
 ): Effect.Effect<SourceReader, SourceError, Scope.Scope> =>
   Effect.gen(function* () {
     const parent = yield* Effect.scope
@@ -158,7 +159,7 @@ export const openCsvReader = (
       yield* Effect.logWarning(`${settings.path}: the last position is of another source; starting afresh`)
     }
     let reading = yield* openReading(settings, parent, 0, position)
-    const toChunk = makeChunks(settings, rejects, position?.lastGivenNs)
+    const toChunk = makeChunks(settings, rejects, shard, position?.lastGivenNs)
     let hasWarnedOfEmpty = false
 
     const goOnWith = (passNumber: number, at: ResumeAt | undefined) =>

@@ -15,7 +15,7 @@ const make = Effect.gen(function* () {
   yield* Effect.scoped(openCsvFile(settings.path, settings.maxRowBytes))
   return TelemetrySource.of({
     description: settings.path,
-    open: (resumeAt) => openCsvReader(settings, rejects, resumeAt)
+    open: (opening) => openCsvReader(settings, rejects, opening)
   })
 })
 

@@ -10,6 +10,7 @@ import { CsvSourceConfig, layerCsv } from "../../../src/layers/telemetry-source/
 import type { CsvSourceSettings } from "../../../src/layers/telemetry-source/csv-config.ts"
 import type { SourcePosition } from "../../../src/protocol/Log.ts"
 import type { Sample } from "../../../src/protocol/Sample.ts"
+import { wholeSource } from "../../../src/protocol/Shard.ts"
 
 export const headerLine =
   "timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw"
@@ -70,15 +71,13 @@ export const readAll = (reader: SourceReader, samplesMax = Number.POSITIVE_INFIN
     return { samples, positions, rowsRead } satisfies Read
   })
 
+/** Opens the source of the context, at a position perhaps, for a part of its rows perhaps. */
+export const openSource = (position?: SourcePosition, shard = wholeSource) =>
+  Effect.flatMap(TelemetrySource, (source) => source.open({ resumeAt: Option.fromNullable(position), shard }))
+
 /** Opens the source of the context and reads it, from a position perhaps. */
 export const openAndRead = (position?: SourcePosition, samplesMax?: number, rowsMax?: number) =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const source = yield* TelemetrySource
-      const reader = yield* source.open(Option.fromNullable(position))
-      return yield* readAll(reader, samplesMax, rowsMax)
-    })
-  )
+  Effect.scoped(Effect.flatMap(openSource(position), (reader) => readAll(reader, samplesMax, rowsMax)))
 
 /** How often each reason was counted. */
 export const rejectCounts = Effect.gen(function* () {

@@ -5,13 +5,13 @@ import { it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option, TestClock } from "effect"
 import { describe, expect } from "vitest"
 import { Rejects } from "../../../src/layers/Rejects.ts"
-import { TelemetrySource } from "../../../src/layers/TelemetrySource.ts"
 import { positionBytesMax } from "../../../src/protocol/Limits.ts"
 import { SourcePosition } from "../../../src/protocol/Log.ts"
 import {
   goodRow,
   headerLine,
   openAndRead,
+  openSource,
   readAll,
   readFile,
   rejectCounts,
@@ -108,7 +108,7 @@ describe("a file is read", () => {
     Effect.gen(function* () {
       const path = yield* temporaryFile(fileOf(0, 10))
       yield* Effect.gen(function* () {
-        const reader = yield* (yield* TelemetrySource).open(Option.none())
+        const reader = yield* openSource()
         const sizes: Array<number> = []
         for (const rowsMax of [3, 0, 4, 9, 1, 1]) {
           const chunk = yield* reader.read(rowsMax)
@@ -136,7 +136,7 @@ describe("a file is read", () => {
       const path = yield* temporaryFile(headerLine)
       for (let n = 0; n < 50; n++) appendFileSync(path, fileOf(0, 2_000).slice(headerLine.length))
       yield* Effect.gen(function* () {
-        const reader = yield* (yield* TelemetrySource).open(Option.none())
+        const reader = yield* openSource()
         const before = process.memoryUsage().arrayBuffers
         let bytesMax = 0
         let samples = 0
@@ -253,7 +253,7 @@ describe("a file that is read in a loop", () => {
       const path = yield* temporaryFile(fileOf(0, 3))
       const { lines, layer } = captureLogs()
       yield* Effect.gen(function* () {
-        const reader = yield* (yield* TelemetrySource).open(Option.none())
+        const reader = yield* openSource()
         expect(values(yield* readAll(reader, 3))).toEqual([0, 1, 2])
         rmSync(path)
         const waiting = yield* Effect.fork(readAll(reader, 2))
@@ -276,7 +276,7 @@ describe("a file that is read in a loop", () => {
       const path = yield* temporaryFile(`${headerLine}\n`)
       const { lines, layer } = captureLogs()
       yield* Effect.gen(function* () {
-        const reader = yield* (yield* TelemetrySource).open(Option.none())
+        const reader = yield* openSource()
         const waiting = yield* Effect.fork(readAll(reader, 1))
         yield* whileTimePasses(Effect.sleep("10 seconds"))
         expect(lines).toEqual([`${path}: has no rows; waiting for some`])
@@ -291,7 +291,7 @@ describe("a file that is read in a loop", () => {
       const path = yield* temporaryFile(fileOf(0, 6_000))
       const { lines, layer } = captureLogs()
       yield* Effect.gen(function* () {
-        const reader = yield* (yield* TelemetrySource).open(Option.none())
+        const reader = yield* openSource()
         yield* readAll(reader, 1)
         truncateSync(path, fileOf(0, 100).length)
         const rest = yield* whileTimePasses(readAll(reader, 4_000))
@@ -311,7 +311,7 @@ it.scoped("a file that is read once and becomes shorter meanwhile is an error, n
   Effect.gen(function* () {
     const path = yield* temporaryFile(fileOf(0, 6_000))
     yield* Effect.gen(function* () {
-      const reader = yield* (yield* TelemetrySource).open(Option.none())
+      const reader = yield* openSource()
       yield* readAll(reader, 1)
       truncateSync(path, fileOf(0, 100).length)
       const error = yield* Effect.flip(readAll(reader))
