@@ -1,6 +1,5 @@
-/** `GET /rejects`, which every HTTP server of ours answers: what this process rejected, by reason. */
-import { Effect, Schema } from "effect"
-import { Rejects } from "../layers/Rejects.ts"
+/** What every HTTP server of ours answers to `GET /rejects`: what its process rejected, by reason. */
+import { Schema } from "effect"
 import { RejectReason } from "../protocol/Reject.ts"
 
 const RejectedInput = Schema.Struct({
@@ -46,18 +45,3 @@ export const Rejections = Schema.Struct({
   })
 }).annotations({ identifier: "Rejections", description: "Rejected inputs of this process" })
 export interface Rejections extends Schema.Schema.Type<typeof Rejections> {}
-
-/** The answer of `GET /rejects`. */
-export const rejections: Effect.Effect<Rejections, never, Rejects> = Effect.gen(function* () {
-  const byReason = yield* (yield* Rejects).byReason
-  return {
-    total: byReason.reduce((sum, { count }) => sum + count, 0),
-    reasons: Object.fromEntries(byReason.map(({ reason, count, recent }) => [reason, { count, recent }]))
-  }
-})
-
-/** The same, counts alone. */
-export const rejectCounts: Effect.Effect<typeof RejectCounts.Type, never, Rejects> = Effect.gen(function* () {
-  const byReason = yield* (yield* Rejects).byReason
-  return Object.fromEntries(byReason.map(({ reason, count }) => [reason, count]))
-})

@@ -2,7 +2,8 @@ import { FetchHttpClient, HttpApiClient } from "@effect/platform"
 import { expect, it } from "@effect/vitest"
 import { Effect, Layer, Option, Schema } from "effect"
 import { GatewayAddress } from "../../src/http/Gateway.ts"
-import { GatewayApi, gatewayDocument } from "../../src/http/GatewayApi.ts"
+import { GatewayApi } from "../../src/http/GatewayApi.ts"
+import { gatewayDocument } from "../../src/http/GatewayDocument.ts"
 import {
   GpuDetails,
   GpuIds,

@@ -1,7 +1,7 @@
 import { expect, it } from "@effect/vitest"
 import { Validator } from "@seriousme/openapi-schema-validator"
 import { Effect } from "effect"
-import { gatewayDocument } from "../../src/http/GatewayApi.ts"
+import { gatewayDocument } from "../../src/http/GatewayDocument.ts"
 import { gatewayOver, send, storeOf } from "./TestGateway.ts"
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape

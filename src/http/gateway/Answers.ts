@@ -53,7 +53,12 @@ export interface MetricNames extends Schema.Schema.Type<typeof MetricNames> {}
 
 const MetricDescription = Schema.Struct({
   name: text("Name of the DCGM field", metricExample),
-  type: Schema.optional(text("`gauge` or `counter`; left out where the field is not known", "gauge")),
+  type: Schema.optional(
+    Schema.Literal("gauge", "counter").annotations({
+      description: "How its values behave; left out where the field is not known",
+      examples: ["gauge"]
+    })
+  ),
   unit: Schema.optional(text("Unit of its values; left out where the field is not known", "percent")),
   help: Schema.optional(
     text(
@@ -82,7 +87,24 @@ export const Metrics = Schema.Struct({
 }).annotations({ identifier: "Metrics", description: "Metrics across all GPUs" })
 export interface Metrics extends Schema.Schema.Type<typeof Metrics> {}
 
-const samples = Schema.Array(MetricObject).annotations({
+const { device, model_name, hostname, container, pod, namespace } = MetricObject.fields
+
+/** The metric object of batches, but that no text is left out. */
+export const Metric = Schema.Struct({
+  ...MetricObject.fields,
+  device: device.from,
+  model_name: model_name.from,
+  hostname: hostname.from,
+  container: container.from,
+  pod: pod.from,
+  namespace: namespace.from
+}).annotations({
+  identifier: "Metric",
+  description: "One value of one metric of one GPU at one instant. A text that no sample told is empty"
+})
+export interface Metric extends Schema.Schema.Type<typeof Metric> {}
+
+const samples = Schema.Array(Metric).annotations({
   description: "The samples, in the order that was asked for",
   examples: [
     [

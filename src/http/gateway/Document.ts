@@ -64,8 +64,15 @@ const isFilterTitle = (value: unknown): boolean =>
   typeof value === "string" && /^(int|finite|nonNegative|\w+\(.*\))$/.test(value)
 
 /**
+ * What of a schema says nothing: the library's titles, and that further fields are allowed. That is so where nothing is
+ * said, and code generators would make a field of any name of it, so that a misspelt one compiles.
+ */
+const isNoise = (key: string, value: unknown): boolean =>
+  (key === "title" && isFilterTitle(value)) || (key === "additionalProperties" && value === true)
+
+/**
  * Puts the library's own number schemas where they are referred to, beside descriptions and bounds that code generators
- * ignore next to a reference, and drops its titles.
+ * ignore next to a reference, and drops what says nothing.
  */
 const inlineNumbers = (value: unknown, schemas: Json): unknown => {
   if (Array.isArray(value)) return value.map((member) => inlineNumbers(member, schemas))
@@ -75,7 +82,7 @@ const inlineNumbers = (value: unknown, schemas: Json): unknown => {
   const whole = numberSchemas.includes(name) ? { ...schemas[name], ...beside } : (value as Json)
   return Object.fromEntries(
     Object.entries(whole)
-      .filter(([key, member]) => !(key === "title" && isFilterTitle(member)))
+      .filter(([key, member]) => !isNoise(key, member))
       .map(([key, member]) => [key, key === "examples" ? member : inlineNumbers(member, schemas)])
   )
 }

@@ -7,7 +7,7 @@ import {
   type HttpServerResponse
 } from "@effect/platform"
 import { Cause, Effect } from "effect"
-import { gatewayDocument } from "../GatewayApi.ts"
+import { gatewayDocument } from "../GatewayDocument.ts"
 import {
   BadRequest,
   InternalError,

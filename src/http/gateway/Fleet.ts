@@ -5,7 +5,7 @@ import { TelemetryStore } from "../../layers/TelemetryStore.ts"
 import { dcgmCatalogue } from "../../protocol/DcgmCatalogue.ts"
 import { formatTime } from "../../protocol/Time.ts"
 import { GatewayApi } from "../GatewayApi.ts"
-import { rejectCounts } from "../Rejections.ts"
+import { rejectCounts } from "../RejectsHandlers.ts"
 import type { Metrics, Stats } from "./Answers.ts"
 import { orUnavailable } from "./Store.ts"
 

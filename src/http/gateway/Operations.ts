@@ -5,7 +5,7 @@ import { TelemetryStore } from "../../layers/TelemetryStore.ts"
 import { GatewayApi } from "../GatewayApi.ts"
 import { Unavailable } from "../Problem.ts"
 import { ReadinessChecks } from "../ReadinessChecks.ts"
-import { rejections } from "../Rejections.ts"
+import { rejections } from "../RejectsHandlers.ts"
 import { orUnavailable } from "./Store.ts"
 
 const ready = Effect.gen(function* () {

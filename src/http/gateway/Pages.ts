@@ -1,7 +1,7 @@
 /** The document and Swagger UI: one page that holds everything it needs, so that it works with no internet. */
 import { HttpApiBuilder, HttpApiSwagger, HttpServerResponse } from "@effect/platform"
 import { Effect, Layer } from "effect"
-import { gatewayDocument } from "../GatewayApi.ts"
+import { gatewayDocument } from "../GatewayDocument.ts"
 
 const swaggerPath = "/swagger/index.html"
 
