@@ -68,6 +68,22 @@ const gpus = HttpApiGroup.make("gpus")
     OpenApi.annotations({ title: "GPUs", description: "The GPUs that samples were collected from" })
   )
 
+/** Apart from its group, as what it answers is not read as one value. */
+export const exportTelemetry = HttpApiEndpoint.get("export", "/api/v1/gpus/:id/telemetry/export")
+  .setPath(GpuPath)
+  .setUrlParams(ExportParameters)
+  .addSuccess(TelemetryExport)
+  .addError(BadRequest)
+  .addError(Unavailable)
+  .annotateContext(
+    documented(
+      "exportGpuTelemetry",
+      "Export the samples of a GPU",
+      "All samples of a GPU that match, streamed, without an upper limit. An export that breaks midway resets the connection, so that what ended well is whole."
+    )
+  )
+  .annotate(OpenApi.Transform, describeExport)
+
 const telemetry = HttpApiGroup.make("telemetry")
   .add(
     HttpApiEndpoint.get("page", "/api/v1/gpus/:id/telemetry")
@@ -84,22 +100,7 @@ const telemetry = HttpApiGroup.make("telemetry")
         )
       )
   )
-  .add(
-    HttpApiEndpoint.get("export", "/api/v1/gpus/:id/telemetry/export")
-      .setPath(GpuPath)
-      .setUrlParams(ExportParameters)
-      .addSuccess(TelemetryExport)
-      .addError(BadRequest)
-      .addError(Unavailable)
-      .annotateContext(
-        documented(
-          "exportGpuTelemetry",
-          "Export the samples of a GPU",
-          "All samples of a GPU that match, streamed, without an upper limit. An export that breaks midway resets the connection, so that what ended well is whole."
-        )
-      )
-      .annotate(OpenApi.Transform, describeExport)
-  )
+  .add(exportTelemetry)
   .annotateContext(
     OpenApi.annotations({ title: "Telemetry", description: "Samples, by page and as a whole" })
   )

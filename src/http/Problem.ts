@@ -2,7 +2,8 @@
  * What an HTTP server of ours answers instead of what was asked for: RFC 9457 problems (`application/problem+json`), which
  * also carry the members `error` and `message` that clients of the earlier system read.
  *
- * A problem says what the client can do about it and nothing about our insides: causes and stacks go to the log.
+ * A problem says what the client can do about it and nothing about our insides: causes and stacks go to the log. Its `_tag`
+ * is for `Effect.catchTag`; it is not sent.
  */
 import { HttpApiSchema, HttpServerResponse } from "@effect/platform"
 import { Schema } from "effect"
@@ -43,6 +44,10 @@ export class BadRequest extends Schema.Class<BadRequest>("BadRequest")(
   annotations(400, "A parameter is wrong: `detail` names it, its value and what is accepted")
 ) {
   static readonly because = (detail: string) => new BadRequest({ detail, message: detail })
+
+  get _tag(): "BadRequest" {
+    return "BadRequest"
+  }
 }
 
 /** There is nothing under that name. */
@@ -51,6 +56,10 @@ export class NotFound extends Schema.Class<NotFound>("NotFound")(
   annotations(404, "There is nothing under that name")
 ) {
   static readonly because = (detail: string) => new NotFound({ detail, message: detail })
+
+  get _tag(): "NotFound" {
+    return "NotFound"
+  }
 }
 
 /** The path exists, for another method. */
@@ -59,6 +68,10 @@ export class MethodNotAllowed extends Schema.Class<MethodNotAllowed>("MethodNotA
   annotations(405, "The path exists, for another method")
 ) {
   static readonly because = (detail: string) => new MethodNotAllowed({ detail, message: detail })
+
+  get _tag(): "MethodNotAllowed" {
+    return "MethodNotAllowed"
+  }
 }
 
 /** A mistake of ours; the log of this process has what the answer does not say. */
@@ -72,6 +85,10 @@ export class InternalError extends Schema.Class<InternalError>("InternalError")(
   annotations(500, "The request failed by no fault of the client")
 ) {
   static readonly because = (detail: string) => new InternalError({ detail, message: detail })
+
+  get _tag(): "InternalError" {
+    return "InternalError"
+  }
 }
 
 /** Something that is needed for the answer can't be had now; the same request may succeed later. */
@@ -80,6 +97,10 @@ export class Unavailable extends Schema.Class<Unavailable>("Unavailable")(
   annotations(503, "What the answer comes from can't be reached now: `detail` names it")
 ) {
   static readonly because = (detail: string) => new Unavailable({ detail, message: detail })
+
+  get _tag(): "Unavailable" {
+    return "Unavailable"
+  }
 }
 
 export type Problem = BadRequest | NotFound | MethodNotAllowed | InternalError | Unavailable

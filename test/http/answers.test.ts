@@ -1,8 +1,5 @@
-import { FetchHttpClient, HttpApiClient } from "@effect/platform"
 import { expect, it } from "@effect/vitest"
 import { Effect, Layer, Option, Schema } from "effect"
-import { GatewayAddress } from "../../src/http/Gateway.ts"
-import { GatewayApi } from "../../src/http/GatewayApi.ts"
 import { gatewayDocument } from "../../src/http/GatewayDocument.ts"
 import {
   GpuDetails,
@@ -15,11 +12,10 @@ import {
   TelemetryExport,
   TelemetryPage
 } from "../../src/http/gateway/Answers.ts"
-import { NotFound } from "../../src/http/Problem.ts"
 import { ReadinessChecks } from "../../src/http/ReadinessChecks.ts"
 import { Rejections } from "../../src/http/Rejections.ts"
 import { Rejects } from "../../src/layers/Rejects.ts"
-import { epochNs, sampleAt } from "../Samples.ts"
+import { sampleAt } from "../Samples.ts"
 import { gatewayOver, send, storeOf, storeWith, unavailable } from "./TestGateway.ts"
 
 const fleet = storeOf([
@@ -53,21 +49,6 @@ it.live("every documented operation answers by its schema, without undeclared fi
       Schema.decodeUnknownSync(schema, { onExcessProperty: "error" })(answer.json)
     }
   }).pipe(Effect.provide(gatewayOver(fleet)))
-)
-
-it.live("a typed client made from the contract reads answers and problems", () =>
-  Effect.gen(function* () {
-    const { url } = yield* GatewayAddress
-    const client = yield* HttpApiClient.make(GatewayApi, { baseUrl: url })
-    expect((yield* client.gpus.list({ urlParams: { limit: 5 } })).data).toEqual(["GPU-1", "GPU-2"])
-    const page = yield* client.telemetry.page({
-      path: { id: "GPU-1" },
-      urlParams: { start_time: epochNs + 2_000_000_000n }
-    })
-    expect(page.count).toBe(1)
-    const problem = yield* Effect.flip(client.gpus.details({ path: { id: "GPU-0" } }))
-    expect(problem).toBeInstanceOf(NotFound)
-  }).pipe(Effect.provide(Layer.merge(FetchHttpClient.layer, gatewayOver(fleet))))
 )
 
 it.live("GPUs are listed whole without a limit, and by page with one", () =>
