@@ -4,10 +4,10 @@
  * A source is pulled, never pushed: what a streamer does not ask for is not read, and that is all of its backpressure.
  * It knows nothing of batches, sequences or pace. What it rejects it counts in `Rejects` itself.
  */
-import { Context, type Effect, type Option, Schema, type Scope } from "effect"
+import { Context, Effect, type Option, Schema, type Scope } from "effect"
 import type { SourcePosition } from "../protocol/Log.ts"
 import type { Sample } from "../protocol/Sample.ts"
-import type { Shard } from "../protocol/Shard.ts"
+import { formatShard, type Shard } from "../protocol/Shard.ts"
 
 /** The source can't be opened or read, or its input can't be understood as a whole (a header without `uuid`, say). */
 export class SourceError extends Schema.TaggedError<SourceError>()("SourceError", {
@@ -22,9 +22,25 @@ export class SourceError extends Schema.TaggedError<SourceError>()("SourceError"
   }
 }
 
+/** Fails where a position is of another shard than the one that is to be read: `positionShard`, by `formatShard`. */
+export const refuseOtherShard = (
+  source: string,
+  positionShard: string,
+  shard: Shard
+): Effect.Effect<void, SourceError> => {
+  const wanted = formatShard(shard)
+  if (positionShard === wanted) return Effect.void
+  return new SourceError({
+    source,
+    problem:
+      `was read as shard ${positionShard} under this id and can't go on as ${wanted}: rows would be lost or read twice; ` +
+      "keep the number of streamers and how they share, or give them a new id"
+  })
+}
+
 /** Some rows, read together. */
 export interface SourceChunk {
-  /** Rows that were read for it, rejected ones included. */
+  /** Rows of its shard that were read for it, rejected ones included. */
   readonly rowsRead: number
   readonly samples: ReadonlyArray<Sample>
   /** The position from which reading goes on behind `samples[index]`: that sample is not read again, the next one is. */

@@ -29,7 +29,7 @@ export const shardsOf = (count: number, by: ShardBy): ReadonlyArray<Shard> =>
 
 /** A shard as a position carries it and a message shows it: `0/4`, `0/4 none`. */
 export const formatShard = ({ index, count, by }: Shard): string =>
-  by === "host" ? `${index}/${count}` : `${index}/${count} ${by}`
+  by === "host" || count === 1 ? `${index}/${count}` : `${index}/${count} ${by}`
 
 /** Whether a streamer keeps every row, so that nobody needs to ask whose a row is. */
 export const ownsEverything = ({ count, by }: Shard): boolean => by === "none" || count === 1

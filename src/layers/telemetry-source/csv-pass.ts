@@ -13,20 +13,28 @@ export interface CutRow {
 }
 
 export interface CsvPass {
-  /** Up to `rowsMax` of the rows whose bytes are there; what they refer to is valid until the next `fill`. */
+  /** Up to `rowsMax` of the own rows whose bytes are there; what they refer to is valid until the next `fill`. */
   readonly take: (rowsMax: number) => ReadonlyArray<CutRow>
   /** Reads the next bytes. Where the file has become shorter than what was read of it, it fails. */
   readonly fill: Effect.Effect<void, SourceError>
   /** Whether the end of the file was reached: what `take` does not have then will not come. */
   readonly isOver: () => boolean
+  /** Where the first row starts that `take` has neither given nor passed over. */
+  readonly next: () => SplitStart
 }
 
-/** Starts a reading at a record's first byte. */
-export const makeCsvPass = (file: CsvFile, start: SplitStart, maxRowBytes: number): CsvPass => {
+/** Starts a reading at a record's first byte. Rows that are not `isOwn` are passed over. */
+export const makeCsvPass = (
+  file: CsvFile,
+  start: SplitStart,
+  maxRowBytes: number,
+  isOwn: (cut: Cut) => boolean
+): CsvPass => {
   const { cellCount } = file.header
   const splitter = new RecordSplitter(maxRowBytes, start)
   const buffer = Buffer.allocUnsafe(readBytes)
   let offset = start.offset
+  let next = start
   let isOver = false
 
   const take = (rowsMax: number): ReadonlyArray<CutRow> => {
@@ -34,7 +42,8 @@ export const makeCsvPass = (file: CsvFile, start: SplitStart, maxRowBytes: numbe
     while (cuts.length < rowsMax) {
       const cut = splitter.next(cellCount)
       if (cut === undefined) break
-      cuts.push(cut)
+      next = { offset: cut.endOffset, line: cut.endLine }
+      if (isOwn(cut)) cuts.push(cut)
     }
     const records = cuts.filter((cut) => cut.reject === undefined).map((cut) => cut.bytes)
     const parsed = parseRecords(records, cellCount)
@@ -59,5 +68,5 @@ export const makeCsvPass = (file: CsvFile, start: SplitStart, maxRowBytes: numbe
     isOver = true
   })
 
-  return { take, fill, isOver: () => isOver }
+  return { take, fill, isOver: () => isOver, next: () => next }
 }

@@ -23,6 +23,8 @@ export type FileIdentity = typeof FileIdentity.Type
 /** What a position says. */
 export const CsvPosition = Schema.Struct({
   file: FileIdentity,
+  /** Whose rows were read, by `formatShard`. */
+  shard: Schema.String.pipe(Schema.maxLength(32)),
   /** How often the file was read to its end before. */
   pass: Schema.NonNegativeInt,
   /** The line at which reading goes on; the header is line 1 where nothing stands above it. */
@@ -38,7 +40,7 @@ const CsvPositionText = Schema.parseJson(CsvPosition)
 const encode = Schema.encodeSync(CsvPositionText)
 const decode = Schema.decodeOption(CsvPositionText)
 
-/** The text of a position: some 200 bytes, never more than the 1 KiB that a record may carry. */
+/** The text of a position: some 220 bytes, never more than the 1 KiB that a record may carry. */
 export const encodePosition = (position: CsvPosition): SourcePosition => SourcePosition.make(encode(position))
 
 /** What a position of this source says; `None` where the text is none. */

@@ -7,10 +7,16 @@
 import { Clock, Effect, Exit, Option, Schedule, Scope } from "effect"
 import { rejectBytesMax } from "../../protocol/Limits.ts"
 import type { Sample } from "../../protocol/Sample.ts"
-import type { Shard } from "../../protocol/Shard.ts"
+import { formatShard, type Shard } from "../../protocol/Shard.ts"
 import type { TimeNs } from "../../protocol/Time.ts"
 import type { Rejects } from "../Rejects.ts"
-import type { SourceChunk, SourceError, SourceOpening, SourceReader } from "../TelemetrySource.ts"
+import {
+  refuseOtherShard,
+  type SourceChunk,
+  type SourceError,
+  type SourceOpening,
+  type SourceReader
+} from "../TelemetrySource.ts"
 import type { CsvSourceSettings } from "./csv-config.ts"
 import { type CsvFile, openCsvFile } from "./csv-file.ts"
 import { type CsvPass, type CutRow, makeCsvPass } from "./csv-pass.ts"
@@ -23,6 +29,7 @@ import {
   isSameFile
 } from "./csv-position.ts"
 import { makeRowReader } from "./row.ts"
+import { makeRowOwner } from "./row-owner.ts"
 import { makeTimestamper } from "./timestamper.ts"
 
 /** How long a loop waits before it reads a file without rows again. */
@@ -41,8 +48,6 @@ interface Reading {
   readonly passNumber: number
   readonly isFromBeginning: boolean
   readonly scope: Scope.CloseableScope
-  nextOffset: number
-  nextRow: number
   rowsRead: number
 }
 
@@ -57,6 +62,7 @@ const makeChunks = (
 ) => {
   const rowReader = makeRowReader(settings.timestamps)
   const timestamper = makeTimestamper(lastGivenNs, shard)
+  const shardText = formatShard(shard)
   const isNow = settings.timestamps === "now"
 
   return (reading: Reading, rows: ReadonlyArray<CutRow>, nowNs: TimeNs): SourceChunk => {
@@ -84,6 +90,7 @@ const makeChunks = (
         const given = isNow ? samples[index]!.timeNs : timestamper.last
         return encodePosition({
           file: identity,
+          shard: shardText,
           pass: passNumber,
           row: endRows[index]!,
           offset: endOffsets[index]!,
@@ -98,6 +105,7 @@ const makeChunks = (
 const openReading = (
   settings: CsvSourceSettings,
   parent: Scope.Scope,
+  isOwn: ReturnType<typeof makeRowOwner>,
   passNumber: number,
   resumeAt: ResumeAt | undefined
 ): Effect.Effect<Reading, SourceError> =>
@@ -121,12 +129,10 @@ const openReading = (
     return {
       file,
       identity: identityOf(file.beginning),
-      pass: makeCsvPass(file, start, settings.maxRowBytes),
+      pass: makeCsvPass(file, start, settings.maxRowBytes, (cut) => isOwn(file.header, cut)),
       passNumber: isResumed ? resumeAt.pass : passNumber,
       isFromBeginning: !isResumed,
       scope,
-      nextOffset: start.offset,
-      nextRow: start.line,
       rowsRead: 0
     }
   }).pipe(Effect.uninterruptible)
@@ -158,19 +164,24 @@ export const openCsvReader = (
     if (Option.isSome(resumeAt) && position === undefined) {
       yield* Effect.logWarning(`${settings.path}: the last position is of another source; starting afresh`)
     }
-    let reading = yield* openReading(settings, parent, 0, position)
+    if (position !== undefined) yield* refuseOtherShard(settings.path, position.shard, shard)
+    const isOwn = makeRowOwner(shard)
+    let reading = yield* openReading(settings, parent, isOwn, 0, position)
     const toChunk = makeChunks(settings, rejects, shard, position?.lastGivenNs)
     let hasWarnedOfEmpty = false
 
     const goOnWith = (passNumber: number, at: ResumeAt | undefined) =>
       Effect.gen(function* () {
         yield* Scope.close(reading.scope, Exit.void)
-        reading = yield* openReadingAtLast(settings, parent, passNumber, at)
+        reading = yield* openReadingAtLast(settings, parent, isOwn, passNumber, at)
       })
 
     const nextPass = Effect.gen(function* () {
-      if (reading.isFromBeginning && reading.rowsRead === 0) {
-        if (!hasWarnedOfEmpty) yield* Effect.logWarning(`${settings.path}: has no rows; waiting for some`)
+      const { file, pass, isFromBeginning, rowsRead } = reading
+      if (isFromBeginning && rowsRead === 0) {
+        const rows =
+          pass.next().offset === file.dataStart.offset ? "rows" : `rows of shard ${formatShard(shard)}`
+        if (!hasWarnedOfEmpty) yield* Effect.logWarning(`${settings.path}: has no ${rows}; waiting for some`)
         hasWarnedOfEmpty = true
         yield* Effect.sleep(emptyPassPauseMs)
       } else {
@@ -182,9 +193,10 @@ export const openCsvReader = (
     const recover = (error: SourceError) =>
       Effect.gen(function* () {
         yield* Effect.logWarning(`${error.message}; opening it again`)
-        const { identity, passNumber, nextRow, nextOffset } = reading
+        const { identity, passNumber, pass } = reading
+        const { line, offset } = pass.next()
         yield* Effect.sleep(retryPauseMs)
-        yield* goOnWith(passNumber, { file: identity, pass: passNumber, row: nextRow, offset: nextOffset })
+        yield* goOnWith(passNumber, { file: identity, pass: passNumber, row: line, offset })
       })
 
     const read = (rowsMax: number) =>
@@ -194,11 +206,8 @@ export const openCsvReader = (
           const nowNs = yield* Clock.currentTimeNanos
           // At least one, or the file would be read and nothing ever taken of it.
           const rows = reading.pass.take(Math.max(1, rowsMax))
-          const last = rows.at(-1)
-          if (last !== undefined) {
+          if (rows.length > 0) {
             reading.rowsRead += rows.length
-            reading.nextOffset = last.cut.endOffset
-            reading.nextRow = last.cut.endLine
             return Option.some(toChunk(reading, rows, nowNs))
           }
           if (!reading.pass.isOver()) {

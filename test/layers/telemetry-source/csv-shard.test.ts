@@ -1,0 +1,78 @@
+/** A part of a file's rows: what reading it costs and says. */
+import { appendFileSync } from "node:fs"
+import { it } from "@effect/vitest"
+import { Effect, Fiber, Logger, Option, TestClock } from "effect"
+import { describe, expect } from "vitest"
+import { cellText } from "../../../src/layers/telemetry-source/row-owner.ts"
+import { ownsHost, shardsOf } from "../../../src/protocol/Shard.ts"
+import { openSource, sourceOf, temporaryFile, writeRow } from "./csv-harness.ts"
+
+const shards = shardsOf(2, "host")
+/** A host of each of two streamers. */
+const hostOf = shards.map(
+  (shard) => ["a", "b", "c", "d"].find((hostname) => ownsHost(shard, hostname, "")) as string
+)
+const rowsOf = (hostname: string, count: number) =>
+  Array.from({ length: count }, (_, n) => `GPU-1,M,${n},${hostname}\n`).join("")
+
+describe("a streamer of several", () => {
+  it.scoped("passes over rows of others until it has one of its own, however many there are", () =>
+    Effect.gen(function* () {
+      const content = `uuid,metric_name,value,Hostname\n${rowsOf(hostOf[0]!, 50_000)}${rowsOf(hostOf[1]!, 1)}`
+      const path = yield* temporaryFile(content)
+      yield* Effect.gen(function* () {
+        const reader = yield* openSource(undefined, shards[1])
+        const chunk = Option.getOrThrow(yield* reader.read(10))
+        expect([chunk.rowsRead, chunk.samples.map(({ series }) => series.hostname)]).toEqual([1, [hostOf[1]]])
+        expect(yield* reader.read(10)).toEqual(Option.none())
+      }).pipe(Effect.provide(sourceOf({ path, timestamps: "now" })))
+    })
+  )
+
+  it.scoped("waits, with one warning, while a looped file has no row of its own", () =>
+    Effect.gen(function* () {
+      const warnings: Array<string> = []
+      const logger = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(({ message }) => {
+          warnings.push(String(message))
+        })
+      )
+      const path = yield* temporaryFile(`uuid,metric_name,value,Hostname\n${rowsOf(hostOf[0]!, 3)}`)
+      yield* Effect.gen(function* () {
+        const reader = yield* openSource(undefined, shards[1])
+        const reading = yield* Effect.fork(reader.read(10))
+        const passes = 5
+        for (let pass = 0; pass < passes; ) {
+          const sleeps = yield* TestClock.sleeps()
+          if (sleeps.length > 0) {
+            yield* TestClock.adjust("1 second")
+            pass++
+          }
+          yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        }
+        expect(warnings).toEqual([`${path}: has no rows of shard 1/2; waiting for some`])
+        appendFileSync(path, rowsOf(hostOf[1]!, 1))
+        yield* TestClock.adjust("1 second")
+        while (Option.isNone(yield* Fiber.poll(reading))) {
+          yield* TestClock.adjust("1 second")
+          yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        }
+        expect(Option.getOrThrow(yield* Fiber.join(reading)).rowsRead).toBe(1)
+      }).pipe(Effect.provide(sourceOf({ path, loop: true, timestamps: "now" })), Effect.provide(logger))
+    })
+  )
+})
+
+it.each([
+  [["a", "b"], 0, "a"],
+  [["a", "b"], 1, "b"],
+  [["", ""], 0, ""],
+  [["", ""], 1, ""],
+  [['x"y', "b"], 0, 'x"y'],
+  [["x,y", "é\n𝔊"], 1, "é\n𝔊"],
+  [['"', '""'], 1, '""'],
+  [["a"], -1, ""]
+])("of the cells %j, the text of %s is %j", (cells, index, text) => {
+  expect(cellText(Buffer.from(writeRow(cells)), index)).toBe(text)
+})
