@@ -50,13 +50,15 @@ const telemetrySource = ({ source, loop, timestamps, maxRowBytes }: SourceSettin
         )
       )
 
-const broker = ({ logRetentionBytes: retentionBytes }: RunSettings["broker"]) => {
-  const segmentBytes = Math.ceil(retentionBytes / segmentsPerRetention)
+const broker = ({ logRetentionBytes, logRetentionMs, ...policy }: RunSettings["broker"]) => {
+  const retentionMs = logRetentionMs ?? null
+  const log = OffsetLog.MemoryLogConfig.layer({
+    segmentBytes: Math.ceil(logRetentionBytes / segmentsPerRetention),
+    segmentMs: retentionMs === null ? Number.POSITIVE_INFINITY : retentionMs / segmentsPerRetention
+  })
   return Broker.layerEmbedded.pipe(
-    Layer.provide(Broker.BrokerConfig.layer({ retentionBytes })),
-    Layer.provide(
-      OffsetLog.layerMemory.pipe(Layer.provide(OffsetLog.MemoryLogConfig.layer({ segmentBytes })))
-    ),
+    Layer.provide(Broker.BrokerConfig.layer({ ...policy, retentionBytes: logRetentionBytes, retentionMs })),
+    Layer.provide(OffsetLog.layerMemory.pipe(Layer.provide(log))),
     Layer.provide(Journal.layerMemory)
   )
 }

@@ -1,58 +1,28 @@
 /**
- * A Subscription: how far to deliver and whether, and what is still unacknowledged.
+ * A Subscription: how far to deliver and whether, what is still unacknowledged, and what comes again.
  *
  * All of it is volatile: the checkpoint is the Broker's fact, and a subscription ends with its connection. The machine
  * decides a range; the data plane reads it and passes it on without further steps.
  */
 import { assign, enqueueActions, setup } from "xstate"
 import type { Offset } from "../protocol/Log.ts"
+import { offsetOf } from "../protocol/Log.ts"
 import { command, stepper } from "./Step.ts"
+import { withDelivered, withoutBelow, withoutOne } from "./subscription/Outstanding.ts"
+import { dueBy, findRefused, nextDueMs, withoutRefused, withRefused } from "./subscription/Redelivery.ts"
+import {
+  creditLeft,
+  doneBelow,
+  type RefusedAcknowledgement,
+  rangesHeld,
+  type SubscriptionContext,
+  type SubscriptionInput,
+  type SubscriptionRequest,
+  type SubscriptionTimer,
+  type Volatile
+} from "./subscription/State.ts"
 
-/** Messages that were delivered together and are not all acknowledged. */
-interface Unacked {
-  readonly from: Offset
-  readonly to: Offset
-  readonly bytes: number
-  /** Some of its messages are acknowledged; its bytes are still those of all. */
-  readonly isCut: boolean
-}
-
-interface Volatile {
-  readonly creditMessages: number
-  readonly creditBytes: number
-  readonly deliveryMessagesMax: number
-  readonly deliveryBytesMax: number
-  /** The next message to deliver; everything from the start up to it was delivered, or told as a gap. */
-  readonly cursor: Offset
-  /** End of the log as far as this subscription was told. */
-  readonly end: Offset
-  /** Ascending; at most `creditMessages` entries. */
-  readonly unacked: ReadonlyArray<Unacked>
-}
-
-export interface SubscriptionContext {
-  /** Nothing of a subscription has to survive. */
-  readonly recoverable: null
-  readonly volatile: Volatile
-}
-
-export interface SubscriptionInput {
-  readonly start: Offset
-  readonly end: Offset
-  /** Unacknowledged messages, and their bytes, up to which more is delivered. One message is always let through. */
-  readonly creditMessages: number
-  readonly creditBytes: number
-  readonly deliveryMessagesMax: number
-  readonly deliveryBytesMax: number
-}
-
-export type SubscriptionRequest =
-  | { readonly type: "LogGrew"; readonly end: Offset }
-  | { readonly type: "RangeDelivered"; readonly from: Offset; readonly to: Offset; readonly bytes: number }
-  /** What was to be delivered is no longer in the log. */
-  | { readonly type: "RangeMissing"; readonly oldest: Offset }
-  | { readonly type: "Acknowledge"; readonly replyTo: number; readonly below: Offset }
-  | { readonly type: "Close" }
+export type { SubscriptionInput, SubscriptionRequest, SubscriptionTimer } from "./subscription/State.ts"
 
 const setupSubscription = setup({
   types: {
@@ -63,73 +33,66 @@ const setupSubscription = setup({
   actions: {
     /** Read what there is from `from` on, within the limits, and pass it to the subscriber. */
     deliver: command<{ readonly from: Offset; readonly messagesMax: number; readonly bytesMax: number }>(),
+    /** Pass this one message to the subscriber again. */
+    redeliver: command<{ readonly offset: Offset }>(),
     tellGap: command<{ readonly from: Offset; readonly to: Offset }>(),
-    /** Everything below `offset` may be committed: it was delivered. */
+    /** Everything below `offset` may be committed: it is done. */
     allowCommit: command<{ readonly replyTo: number; readonly offset: Offset }>(),
-    refuseAcknowledge: command<{
-      readonly replyTo: number
-      readonly reason: "beyond_delivered" | "subscription_ended"
-    }>(),
+    refuseAcknowledge: command<{ readonly replyTo: number; readonly reason: RefusedAcknowledgement }>(),
+    /** The subscriber has refused this message for the last time. */
+    quarantine: command<{ readonly offset: Offset; readonly deliveries: number }>(),
+    armTimer: command<{ readonly timer: SubscriptionTimer; readonly delayMs: number }>(),
     endDelivery: command<undefined>()
   }
 })
 
-/**
- * Ranges below these sizes take in what is delivered next, so that a list of them stays short. One that is cut takes in
- * nothing: its bytes would pile up for a subscriber that always holds back its last message.
- */
-const rangeMessagesMin = 64
-const rangeBytesMin = 64 * 1024
-
-const withDelivered = (
-  unacked: ReadonlyArray<Unacked>,
-  range: Omit<Unacked, "isCut">
-): ReadonlyArray<Unacked> => {
-  const last = unacked.at(-1)
-  return last !== undefined &&
-    !last.isCut &&
-    last.to === range.from &&
-    last.to - last.from < rangeMessagesMin &&
-    last.bytes < rangeBytesMin
-    ? [...unacked.slice(0, -1), { ...last, to: range.to, bytes: last.bytes + range.bytes }]
-    : [...unacked, { ...range, isCut: false }]
-}
-
-/** What is left unacknowledged when all below an offset is done. A range that it cuts keeps its bytes until its end. */
-const unackedFrom = (unacked: ReadonlyArray<Unacked>, below: Offset): ReadonlyArray<Unacked> =>
-  unacked.flatMap((range) =>
-    range.to <= below ? [] : [range.from < below ? { ...range, from: below, isCut: true } : range]
-  )
-
-const creditLeft = ({ creditMessages, creditBytes, unacked }: Volatile) => {
-  let messages = creditMessages
-  let bytes = creditBytes
-  for (const range of unacked) {
-    messages -= range.to - range.from
-    bytes -= range.bytes
-  }
-  return { messages, bytes }
-}
-
 type InContext = { readonly context: SubscriptionContext }
 
-const hasCredit = ({ context: { volatile } }: InContext): boolean => {
+const hasCredit = (volatile: Volatile): boolean => {
   const { messages, bytes } = creditLeft(volatile)
   return messages > 0 && bytes > 0
 }
 
+const canDeliver = ({ context: { volatile } }: InContext): boolean =>
+  hasCredit(volatile) && rangesHeld(volatile) <= volatile.ackedRangesMax
+
 const isBehind = ({ context: { volatile } }: InContext): boolean => volatile.cursor < volatile.end
+
+/**
+ * What is due goes before what is new: it comes out of the same credit. One at a time, as its size is known only when it
+ * was read.
+ */
+const redeliverDue = setupSubscription.enqueueActions(({ context: { volatile }, enqueue }) => {
+  const due = volatile.refused.find(({ state }) => state._tag === "Due")
+  if (due === undefined || !hasCredit(volatile)) return
+  const refused = withRefused(volatile.refused, { ...due, state: { _tag: "Out", bytes: 0 } })
+  enqueue.assign({ volatile: { ...volatile, refused } })
+  enqueue({ type: "redeliver", params: { offset: due.offset } })
+})
+
+/** Whether so much would stand apart that it is not taken: as many as there may be do already. */
+const standsTooFarApart = (before: Volatile, after: Volatile): boolean =>
+  rangesHeld(after) > Math.max(rangesHeld(before), before.ackedRangesMax + 1)
+
+/** What is left when one message is done, wherever it stands; `undefined` where it was not out. */
+const withDone = (volatile: Volatile, offset: Offset): Volatile | undefined => {
+  if (findRefused(volatile.refused, offset) !== undefined) {
+    return { ...volatile, refused: withoutRefused(volatile.refused, offset) }
+  }
+  const delivered = withoutOne(volatile.delivered, offset)
+  return delivered && { ...volatile, delivered }
+}
 
 export const subscriptionMachine = setupSubscription.createMachine({
   id: "subscription",
   context: ({ input: { start, end, ...limits } }) => ({
     recoverable: null,
-    volatile: { ...limits, cursor: start, end, unacked: [] }
+    volatile: { ...limits, cursor: start, end, delivered: [], refused: [] }
   }),
   initial: "caughtUp",
   states: {
     caughtUp: { always: { guard: isBehind, target: "waitingForCredit" } },
-    waitingForCredit: { always: { guard: hasCredit, target: "reading" } },
+    waitingForCredit: { always: { guard: canDeliver, target: "reading" } },
     reading: {
       entry: enqueueActions(({ context: { volatile }, enqueue }) => {
         const credit = creditLeft(volatile)
@@ -149,7 +112,11 @@ export const subscriptionMachine = setupSubscription.createMachine({
             volatile: {
               ...volatile,
               cursor: to,
-              unacked: withDelivered(volatile.unacked, { from, to, bytes })
+              delivered: withDelivered(
+                volatile.delivered,
+                { from, to, bytes },
+                Number.isFinite(volatile.creditBytes)
+              )
             }
           }))
         },
@@ -164,10 +131,14 @@ export const subscriptionMachine = setupSubscription.createMachine({
     },
     closed: {
       on: {
-        Acknowledge: {
-          actions: enqueueActions(({ event: { replyTo }, enqueue }) =>
-            enqueue({ type: "refuseAcknowledge", params: { replyTo, reason: "subscription_ended" } })
-          )
+        "*": {
+          actions: enqueueActions(({ event, enqueue }) => {
+            if (!("replyTo" in event)) return
+            enqueue({
+              type: "refuseAcknowledge",
+              params: { replyTo: event.replyTo, reason: "subscription_ended" }
+            })
+          })
         }
       }
     }
@@ -176,15 +147,105 @@ export const subscriptionMachine = setupSubscription.createMachine({
     LogGrew: {
       actions: assign(({ context: { volatile }, event: { end } }) => ({ volatile: { ...volatile, end } }))
     },
+    AcknowledgeBelow: {
+      actions: [
+        enqueueActions(({ context: { volatile }, event: { below, replyTo }, enqueue }) => {
+          if (below > volatile.cursor) {
+            enqueue({ type: "refuseAcknowledge", params: { replyTo, reason: "beyond_delivered" } })
+            return
+          }
+          const delivered = withoutBelow(volatile.delivered, below)
+          const refused = volatile.refused.filter(({ offset }) => offset >= below)
+          enqueue.assign({ volatile: { ...volatile, delivered, refused } })
+          enqueue({ type: "allowCommit", params: { replyTo, offset: below } })
+        }),
+        redeliverDue
+      ]
+    },
     Acknowledge: {
-      actions: enqueueActions(({ context: { volatile }, event: { below, replyTo }, enqueue }) => {
-        if (below > volatile.cursor) {
-          enqueue({ type: "refuseAcknowledge", params: { replyTo, reason: "beyond_delivered" } })
-          return
-        }
-        enqueue.assign({ volatile: { ...volatile, unacked: unackedFrom(volatile.unacked, below) } })
-        enqueue({ type: "allowCommit", params: { replyTo, offset: below } })
-      })
+      actions: [
+        enqueueActions(({ context: { volatile }, event: { offsets, replyTo }, enqueue }) => {
+          if (offsets.some((offset) => offset >= volatile.cursor)) {
+            enqueue({ type: "refuseAcknowledge", params: { replyTo, reason: "beyond_delivered" } })
+            return
+          }
+          // One that is done already is done.
+          const done = offsets.reduce((state, offset) => withDone(state, offset) ?? state, volatile)
+          if (standsTooFarApart(volatile, done)) {
+            enqueue({ type: "refuseAcknowledge", params: { replyTo, reason: "too_many_ahead" } })
+            return
+          }
+          enqueue.assign({ volatile: done })
+          enqueue({ type: "allowCommit", params: { replyTo, offset: doneBelow(done) } })
+        }),
+        redeliverDue
+      ]
+    },
+    Refuse: {
+      actions: [
+        enqueueActions(({ context: { volatile }, event: { offset, replyTo, nowMs }, enqueue }) => {
+          const before = findRefused(volatile.refused, offset)
+          const rest = withDone(volatile, offset)
+          if (rest === undefined || (before !== undefined && before.state._tag !== "Out")) {
+            enqueue({ type: "refuseAcknowledge", params: { replyTo, reason: "not_outstanding" } })
+            return
+          }
+          const redeliveries = before?.redeliveries ?? 0
+          if (redeliveries >= volatile.redeliveriesMax) {
+            enqueue.assign({ volatile: rest })
+            enqueue({ type: "quarantine", params: { offset, deliveries: redeliveries + 1 } })
+            enqueue({ type: "allowCommit", params: { replyTo, offset: doneBelow(rest) } })
+            return
+          }
+          const state = { _tag: "Waiting" as const, dueMs: nowMs + volatile.redeliveryDelayMs }
+          const refused = withRefused(rest.refused, { offset, redeliveries: redeliveries + 1, state })
+          const waiting = { ...rest, refused }
+          if (standsTooFarApart(volatile, waiting)) {
+            enqueue({ type: "refuseAcknowledge", params: { replyTo, reason: "too_many_ahead" } })
+            return
+          }
+          enqueue.assign({ volatile: waiting })
+          if (nextDueMs(rest.refused) === undefined) {
+            enqueue({
+              type: "armTimer",
+              params: { timer: "redeliver", delayMs: volatile.redeliveryDelayMs }
+            })
+          }
+          enqueue({ type: "allowCommit", params: { replyTo, offset: doneBelow(waiting) } })
+        }),
+        redeliverDue
+      ]
+    },
+    TimerFired: {
+      actions: [
+        enqueueActions(({ context: { volatile }, event: { nowMs }, enqueue }) => {
+          const refused = dueBy(volatile.refused, nowMs)
+          enqueue.assign({ volatile: { ...volatile, refused } })
+          const next = nextDueMs(refused)
+          if (next === undefined) return
+          enqueue({ type: "armTimer", params: { timer: "redeliver", delayMs: Math.max(1, next - nowMs) } })
+        }),
+        redeliverDue
+      ]
+    },
+    Redelivered: {
+      actions: [
+        assign(({ context: { volatile }, event: { offset, bytes } }) => {
+          const message = findRefused(volatile.refused, offset)!
+          const refused = withRefused(volatile.refused, { ...message, state: { _tag: "Out", bytes } })
+          return { volatile: { ...volatile, refused } }
+        }),
+        redeliverDue
+      ]
+    },
+    RedeliveryMissing: {
+      actions: [
+        enqueueActions(({ context: { volatile }, event: { offset }, enqueue }) => {
+          enqueue({ type: "tellGap", params: { from: offset, to: offsetOf(offset + 1) } })
+          enqueue.assign({ volatile: { ...volatile, refused: withoutRefused(volatile.refused, offset) } })
+        }),
+        redeliverDue
+      ]
     },
     Close: { target: ".closed", actions: { type: "endDelivery", params: undefined } }
   }

@@ -1,9 +1,10 @@
 /**
- * The broker, as streamers and collectors see it: publish, hello, subscribe, commit, stats.
+ * The broker, as streamers and collectors see it: publish, hello, subscribe, commit, ack, nack, stats.
  *
  * What it stands on (in this process, or a connection to another one) shows only in `BrokerUnavailable`.
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
+import type { Resume } from "../actors/broker/State.ts"
 import type {
   LogId,
   Offset,
@@ -53,13 +54,38 @@ export class SubscriptionTakenOver extends Schema.TaggedError<SubscriptionTakenO
   }
 }
 
-/** A commit of what was never delivered to this subscription. */
-export class CommitRefused extends Schema.TaggedError<CommitRefused>()("CommitRefused", {
-  offset: Schema.Number
+/** A subscription can't be opened. */
+export class SubscribeRefused extends Schema.TaggedError<SubscribeRefused>()("SubscribeRefused", {
+  subscriberId: Schema.String,
+  reason: Schema.Literal("too_many_checkpoints")
 }) {
   override get message(): string {
-    return `offset ${this.offset} was not delivered yet`
+    return `${this.subscriberId} can't subscribe: as many subscribers as there may be have a checkpoint`
   }
+}
+
+/**
+ * The broker refuses a commit, an ack or a nack. It changed nothing.
+ *
+ * - `beyond_delivered`: it was not delivered to this subscription yet.
+ * - `not_outstanding`: it is not with the subscriber (any more), so that it can't be refused.
+ * - `too_many_ahead`: so many messages stand acknowledged ahead of one that is not that no more are remembered.
+ * - `too_many_checkpoints`: the subscriber has no checkpoint, and as many as there may be have one.
+ */
+export class AcknowledgeRefused extends Schema.TaggedError<AcknowledgeRefused>()("AcknowledgeRefused", {
+  offset: Schema.Number,
+  reason: Schema.Literal("beyond_delivered", "not_outstanding", "too_many_ahead", "too_many_checkpoints")
+}) {
+  override get message(): string {
+    return `offset ${this.offset}: ${refusals[this.reason]}`
+  }
+}
+
+const refusals = {
+  beyond_delivered: "was not delivered yet",
+  not_outstanding: "is not with the subscriber",
+  too_many_ahead: "too many messages are acknowledged ahead of one that is not",
+  too_many_checkpoints: "as many subscribers as there may be have a checkpoint"
 }
 
 /** Payloads under sequences that follow each other, and the source position behind each. */
@@ -100,9 +126,12 @@ export interface SubscribeOptions {
   readonly subscriberId: SubscriberId
   /** Where to start where there is no checkpoint to resume from. */
   readonly from: StartFrom
-  /** Start at the subscriber's checkpoint, and make one at the start where there is none. */
-  readonly resume: boolean
-  /** Uncommitted messages, and their bytes, beyond which delivery waits. */
+  /**
+   * Whether it starts at the subscriber's checkpoint: never, where there is one, or always, in which case one is made at the
+   * start where there is none.
+   */
+  readonly resume: Resume
+  /** Messages that are not done, and their bytes, beyond which delivery waits. Infinite where it never does. */
   readonly creditMessages: number
   readonly creditBytes: number
 }
@@ -117,7 +146,47 @@ export interface Subscription {
   /** Everything below `offset` is done: returns when that is the checkpoint. Never lowers it; answers what it is. */
   readonly commit: (
     offset: Offset
-  ) => Effect.Effect<Offset, CommitRefused | SubscriptionTakenOver | BrokerUnavailable>
+  ) => Effect.Effect<Offset, AcknowledgeRefused | SubscriptionTakenOver | BrokerUnavailable>
+  /**
+   * These messages are done, in any order. Returns when the offset below which everything is done is the checkpoint, and
+   * answers it. One that was done before changes nothing.
+   */
+  readonly ack: (
+    offsets: ReadonlyArray<Offset>
+  ) => Effect.Effect<Offset, AcknowledgeRefused | SubscriptionTakenOver | BrokerUnavailable>
+  /**
+   * This message could not be processed: it comes again after a while, without delaying later ones, some times at most;
+   * then it is quarantined (`Rejects`, as `nacked`) and counts as done.
+   */
+  readonly nack: (
+    offset: Offset
+  ) => Effect.Effect<void, AcknowledgeRefused | SubscriptionTakenOver | BrokerUnavailable>
+  /** Ends the subscription and forgets its subscriber's checkpoint. */
+  readonly unsubscribe: Effect.Effect<void, SubscriptionTakenOver | BrokerUnavailable>
+}
+
+/** A subscription that is open. */
+export interface SubscriberStats {
+  readonly subscriberId: SubscriberId
+  /** Next to deliver. */
+  readonly currentOffset: Offset
+  readonly checkpoint: Offset | null
+  /** Messages that retention dropped before this subscription read them. */
+  readonly messagesMissed: number
+}
+
+/** A checkpoint, whether or not its subscriber is there. */
+export interface CheckpointStats {
+  readonly subscriberId: SubscriberId
+  readonly offset: Offset
+  readonly isConnected: boolean
+  /** When it was last seen, in ms since 1970. */
+  readonly seenMs: number
+  /**
+   * For how long it still keeps the log from dropping what it has not committed: `null` where it does not (any more),
+   * infinite while it is connected.
+   */
+  readonly holdsBackForMs: number | null
 }
 
 export interface BrokerStats {
@@ -127,13 +196,14 @@ export interface BrokerStats {
   readonly logBytes: number
   /** Records for which there is no room yet. */
   readonly waitingRecords: number
-  readonly producers: number
-  readonly subscribers: ReadonlyArray<{
-    readonly subscriberId: SubscriberId
-    /** Next to deliver. */
-    readonly currentOffset: Offset
-    readonly checkpoint: Offset | null
-  }>
+  /** For how long publishes have been waiting for room; `null` while none does. */
+  readonly fullForMs: number | null
+  readonly producers: ReadonlyArray<{ readonly producerId: ProducerId; readonly lastSequence: Sequence }>
+  readonly subscribers: ReadonlyArray<SubscriberStats>
+  /** In ascending order of their offsets: whoever holds the log back stands first. */
+  readonly checkpoints: ReadonlyArray<CheckpointStats>
+  /** What was told as gaps since the process started. */
+  readonly gaps: { readonly count: number; readonly messages: number }
 }
 
 export class Broker extends Context.Tag("telemetry/Broker")<
@@ -148,7 +218,7 @@ export class Broker extends Context.Tag("telemetry/Broker")<
     /** Opens a subscription until the scope closes, and takes it over from whoever has it. */
     readonly subscribe: (
       options: SubscribeOptions
-    ) => Effect.Effect<Subscription, BrokerUnavailable, Scope.Scope>
+    ) => Effect.Effect<Subscription, SubscribeRefused | BrokerUnavailable, Scope.Scope>
     readonly stats: Effect.Effect<BrokerStats, BrokerUnavailable>
   }
 >() {}

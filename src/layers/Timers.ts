@@ -1,5 +1,5 @@
 /** The timers that a machine arms and disarms by name. They end with the scope. */
-import { Effect, FiberMap, type Scope } from "effect"
+import { Clock, Effect, FiberMap, type Scope } from "effect"
 import { noEvents } from "./Interpreter.ts"
 
 export interface Timers<Name> {
@@ -11,9 +11,12 @@ export interface Timers<Name> {
   readonly disarmTimer: (params: { readonly timer: Name }) => Effect.Effect<ReadonlyArray<never>>
 }
 
-/** Timers that live as long as the scope; given what is to be done when one has fired, the handlers of their commands. */
+/**
+ * Timers that live as long as the scope; given what is to be done when one has fired, which is told the time in
+ * milliseconds, the handlers of their commands.
+ */
 export const make = <Name extends string>(): Effect.Effect<
-  (fired: (timer: Name) => void) => Timers<Name>,
+  (fired: (timer: Name, nowMs: number) => void) => Timers<Name>,
   never,
   Scope.Scope
 > =>
@@ -25,7 +28,7 @@ export const make = <Name extends string>(): Effect.Effect<
           timer,
           Effect.zipRight(
             Effect.sleep(delayMs),
-            Effect.sync(() => fired(timer))
+            Effect.map(Clock.currentTimeMillis, (nowMs) => fired(timer, nowMs))
           )
         ),
         noEvents

@@ -14,6 +14,25 @@ export const positionBytesMax = 1024
 /** Sequences of a producer whose offsets are remembered, so that a duplicate is answered with its first offset. */
 export const rememberedSequencesMin = 128
 
+/**
+ * Producers whose last sequence and position outlive their records (CONTRACTS.md). The longest idle are forgotten down to
+ * this number once there are as many as `producersPrunedAt`, so that forgetting costs little per append.
+ */
+export const producersMax = 10_000
+export const producersPrunedAt = 11_000
+
+/** Checkpoints that a broker keeps, and how long one is kept whose subscriber is not seen (CONTRACTS.md). */
+export const checkpointsMax = 10_000
+export const checkpointUnseenMsMax = 7 * 24 * 3_600_000
+/** Between two notes, in the broker's journal, that a connected subscriber was seen. */
+export const seenIntervalMs = 60_000
+
+/** Between two looks of a broker at the age of its log, and at who has been away for too long. */
+export const brokerTickMs = 1_000
+
+/** Ranges of acknowledged messages ahead of a checkpoint; beyond, delivery waits (CONTRACTS.md). */
+export const ackedRangesMax = 10_000
+
 /** Requests waiting in an actor's mailbox, and the bytes they stand for. */
 export const mailboxRequestsMax = 1_024
 export const mailboxBytesMax = 64 * 1024 * 1024

@@ -68,5 +68,14 @@ export interface LogBounds {
   /** Size of what is retained, with what a record takes beside its payload. */
   readonly bytes: number
   /** Oldest first. Whole segments are dropped; the last one is the active one. */
-  readonly segments: ReadonlyArray<{ readonly next: Offset; readonly bytes: number }>
+  readonly segments: ReadonlyArray<LogSegment>
+}
+
+/** Records that are dropped together. */
+export interface LogSegment {
+  /** Offset behind its last record. */
+  readonly next: Offset
+  readonly bytes: number
+  /** When its newest record was appended, in milliseconds since 1970. */
+  readonly newestMs: number
 }

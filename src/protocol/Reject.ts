@@ -16,14 +16,18 @@ export const rowRejectReasons = [
   "bad_timestamp"
 ] as const
 
-/** `bad_label` costs the label and keeps the row; `bad_batch` and `bad_sample` are found by a collector. */
+/**
+ * `bad_label` costs the label and keeps the row; `bad_batch` and `bad_sample` are found by a collector; `nacked` is
+ * a message that its subscriber refused again and again.
+ */
 export const rejectReasons = [
   ...rowRejectReasons,
   "bad_label",
   "bad_batch",
   "bad_sample",
   "older_than_retention",
-  "refused_by_store"
+  "refused_by_store",
+  "nacked"
 ] as const
 
 export const RejectReason = Schema.Literal(...rejectReasons)

@@ -1,6 +1,6 @@
 /** What the log knows of each producer: where it is, and the offsets of its latest sequences. */
 import { HashMap, Option, Schema } from "effect"
-import { rememberedSequencesMin } from "../../protocol/Limits.ts"
+import { producersMax, producersPrunedAt, rememberedSequencesMin } from "../../protocol/Limits.ts"
 import {
   Offset,
   offsetOf,
@@ -10,6 +10,7 @@ import {
   SourcePosition,
   sequenceOf
 } from "../../protocol/Log.ts"
+import { pruned } from "./Pruning.ts"
 
 /** Sequences that stand side by side in the log. */
 const Remembered = Schema.Struct({
@@ -66,15 +67,35 @@ export const appended = (producer: Producer | undefined, run: Run): Producer => 
   }
 }
 
-/** All producers after some runs were appended, in their order. */
-export const appendedAll = (producers: Producers, runs: ReadonlyArray<Run>): Producers =>
-  HashMap.mutate(producers, (table) => {
-    for (const run of runs) {
-      if (run.producer === null) continue
-      const known = Option.getOrUndefined(HashMap.get(table, run.producer.id))
-      HashMap.set(table, run.producer.id, appended(known, run))
-    }
-  })
+/** Offset of the latest record of a producer: the lower, the longer it has been idle. */
+const latestOffset = ({ remembered }: Producer): number => {
+  const last = remembered[remembered.length - 1]!
+  return last.firstOffset + last.count
+}
+
+/** All producers after some runs were appended, in their order, and those that were forgotten for it. */
+export const appendedAll = (
+  producers: Producers,
+  runs: ReadonlyArray<Run>
+): { readonly producers: Producers; readonly forgotten: ReadonlyArray<ProducerId> } => {
+  let table = HashMap.beginMutation(producers)
+  const forgotten: Array<ProducerId> = []
+  for (const run of runs) {
+    if (run.producer === null) continue
+    const known = Option.getOrUndefined(HashMap.get(table, run.producer.id))
+    HashMap.set(table, run.producer.id, appended(known, run))
+    if (known !== undefined || HashMap.size(table) < producersPrunedAt) continue
+    // Once per run, so that how runs are grouped into facts changes nothing.
+    const [rest, gone] = pruned(
+      HashMap.endMutation(table),
+      { max: producersMax, prunedAt: producersPrunedAt },
+      latestOffset
+    )
+    table = HashMap.beginMutation(rest)
+    forgotten.push(...gone)
+  }
+  return { producers: HashMap.endMutation(table), forgotten }
+}
 
 /** Offset of a sequence, while it is remembered. */
 export const offsetOfSequence = (producer: Producer, sequence: number): Offset | null => {

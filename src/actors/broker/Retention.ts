@@ -1,26 +1,100 @@
-/** What retention may drop. */
-import { HashMap } from "effect"
-import { type LogBounds, type Offset, offsetOf, type SubscriberId } from "../../protocol/Log.ts"
+/** What retention drops, and when it looks. */
+import { Array as Arrays, HashMap } from "effect"
+import { enqueueActions } from "xstate"
+import { type LogBounds, type Offset, offsetOf } from "../../protocol/Log.ts"
+import { awayForGood, holdsBackForMs, toBeNoted } from "./Presence.ts"
+import { admitWaiting } from "./Publishing.ts"
+import { handling } from "./Setup.ts"
+import type { BrokerContext, Checkpoints, Volatile } from "./State.ts"
+
+/** The offset from which on somebody keeps the log from dropping; its end where nobody does. */
+export const heldBackFrom = (
+  checkpoints: Checkpoints,
+  end: Offset,
+  now: Pick<Volatile, "nowMs" | "holders" | "policy">
+): Offset =>
+  HashMap.reduce(checkpoints, end, (least, checkpoint, subscriberId) =>
+    checkpoint.offset < least && holdsBackForMs(subscriberId, checkpoint, now) !== null
+      ? checkpoint.offset
+      : least
+  )
+
+/** What of a log goes: what is too old, and what it takes to make room. */
+interface Wanted {
+  /** More bytes that have to fit. */
+  readonly bytesNeeded: number
+  readonly bytesMax: number
+  /** Segments without a record since then are too old; none is where it is `null`. */
+  readonly newestBeforeMs: number | null
+  /** Nothing from here on may be dropped. */
+  readonly heldBackFrom: Offset
+}
 
 /**
- * The offset before which to drop so that `bytesNeeded` more fit into `bytesMax`; `undefined` where nothing has to go or
- * nothing may. Nothing that a checkpoint has not passed is dropped (`LOG_WHEN_FULL=block`). No more is dropped than it
- * takes, in whole segments.
+ * The offset before which to drop; `undefined` where nothing has to go or nothing may. No more is dropped than it takes,
+ * in whole segments.
  */
-export const dropPoint = (
-  bounds: LogBounds,
-  checkpoints: HashMap.HashMap<SubscriberId, Offset>,
-  bytesNeeded: number,
-  bytesMax: number
-): Offset | undefined => {
-  let excess = bounds.bytes + bytesNeeded - bytesMax
-  if (excess <= 0) return undefined
-  const done = HashMap.reduce(checkpoints, bounds.next, (least, offset) => (offset < least ? offset : least))
+export const dropPoint = (bounds: LogBounds, wanted: Wanted): Offset | undefined => {
+  let excess = bounds.bytes + wanted.bytesNeeded - wanted.bytesMax
   let point: number = bounds.oldest
   for (const segment of bounds.segments) {
-    if (segment.next > done || excess <= 0) break
+    const isOld = wanted.newestBeforeMs !== null && segment.newestMs < wanted.newestBeforeMs
+    if (segment.next > wanted.heldBackFrom || (excess <= 0 && !isOld)) break
     point = segment.next
     excess -= segment.bytes
   }
   return point > bounds.oldest ? offsetOf(point) : undefined
 }
+
+const wantedOf = ({ recoverable, volatile }: BrokerContext, end: Offset): Wanted => {
+  const { retentionBytes, retentionMs } = volatile.policy
+  return {
+    bytesNeeded: volatile.waiting[0]?.bytes ?? 0,
+    bytesMax: retentionBytes,
+    newestBeforeMs: retentionMs === null ? null : volatile.nowMs - retentionMs,
+    heldBackFrom: heldBackFrom(recoverable.checkpoints, end, volatile)
+  }
+}
+
+export const retention = handling({
+  on: {
+    Tick: {
+      actions: enqueueActions(({ context: { recoverable, volatile }, event: { nowMs }, enqueue }) => {
+        const now = { ...volatile, nowMs }
+        enqueue.assign({ volatile: now })
+        const seen = toBeNoted(recoverable.checkpoints, now)
+        if (Arrays.isNonEmptyReadonlyArray(seen)) {
+          enqueue({
+            type: "record",
+            params: { fact: { type: "SubscribersSeen", subscriberIds: seen, atMs: nowMs } }
+          })
+        }
+        const gone = awayForGood(recoverable.checkpoints, now)
+        if (Arrays.isNonEmptyReadonlyArray(gone)) {
+          enqueue({
+            type: "record",
+            params: { fact: { type: "CheckpointsForgotten", subscriberIds: gone } }
+          })
+          enqueue({ type: "tellForgotten", params: { subscriberIds: gone } })
+        }
+        enqueue({ type: "measureLog", params: undefined })
+      })
+    },
+    LogMeasured: {
+      actions: [
+        enqueueActions(({ context: { volatile }, event: { bounds }, enqueue }) =>
+          enqueue.assign({ volatile: { ...volatile, oldest: bounds.oldest, logBytes: bounds.bytes } })
+        ),
+        admitWaiting,
+        enqueueActions(({ context, event: { bounds }, enqueue }) => {
+          // What was just admitted is not in these bounds; the log is measured again when it is appended.
+          if (context.volatile.settlements.length > 0) return
+          const point = dropPoint(bounds, wantedOf(context, bounds.next))
+          if (point === undefined) return
+          enqueue({ type: "saveSnapshot", params: { state: context.recoverable } })
+          enqueue({ type: "dropBefore", params: { offset: point } })
+        })
+      ]
+    }
+  }
+})

@@ -1,44 +1,39 @@
 /** The broker in this process: the Broker actor over an offset log and a journal. */
-import { Context, Effect, Exit, HashMap, Layer, Option } from "effect"
-import { type BrokerRequest, type BrokerSnapshot, BrokerState, brokerStepper } from "../../actors/Broker.ts"
-import type { BrokerFact } from "../../protocol/BrokerFact.ts"
-import { JournalledBrokerFact } from "../../protocol/BrokerFact.ts"
-import { journalFactsMax, segmentsPerRetention } from "../../protocol/Limits.ts"
-import type { Offset, ProducerId } from "../../protocol/Log.ts"
-import {
-  Broker,
-  type BrokerStats,
-  CommitRefused,
-  type ProducerSession,
-  type SubscribeOptions,
-  type Subscription,
-  SubscriptionTakenOver
-} from "../Broker.ts"
+import { Clock, Context, Effect, Exit, Layer, Schedule } from "effect"
+import { type BrokerSnapshot, brokerStepper } from "../../actors/Broker.ts"
+import { type BrokerPolicy, type BrokerRequest, BrokerState } from "../../actors/broker/State.ts"
+import { type BrokerFact, isBrokerFact, JournalledBrokerFact } from "../../protocol/BrokerFact.ts"
+import { brokerTickMs, journalFactsMax, segmentsPerRetention } from "../../protocol/Limits.ts"
+import type { ProducerId } from "../../protocol/Log.ts"
+import { Broker, type ProducerSession } from "../Broker.ts"
 import { type Actor, type Handlers, makeLoop, noEvents, onStop } from "../Interpreter.ts"
 import { Journal, type JournalFailed, type OpenJournal, typed } from "../Journal.ts"
 import { describeRun, OffsetLog } from "../OffsetLog.ts"
+import { Rejects } from "../Rejects.ts"
+import { figuresOf } from "./figures.ts"
 import { makePublish, orUnavailable, settle, takenRecords, unavailable } from "./publishing.ts"
 import { recover } from "./recovery.ts"
+import { makeSubscribe, type Opened } from "./subscribing.ts"
 import * as Subscriptions from "./subscriptions.ts"
 
-export class BrokerConfig extends Context.Tag("telemetry/BrokerConfig")<
-  BrokerConfig,
-  {
-    /** The most that the log holds. Publishing waits where that would take what a checkpoint has not passed. */
-    readonly retentionBytes: number
+interface BrokerSettings extends BrokerPolicy, Subscriptions.RedeliveryOptions {}
+
+export class BrokerConfig extends Context.Tag("telemetry/BrokerConfig")<BrokerConfig, BrokerSettings>() {
+  static readonly defaults: BrokerSettings = {
+    retentionBytes: 256 * 1024 * 1024,
+    retentionMs: null,
+    whenFull: "block",
+    subscriberTtlMs: 24 * 3_600_000,
+    redeliveriesMax: 3,
+    redeliveryDelayMs: 1_000
   }
->() {
-  static readonly defaults = { retentionBytes: 256 * 1024 * 1024 }
-  static readonly layer = (config: Partial<typeof BrokerConfig.defaults> = {}): Layer.Layer<BrokerConfig> =>
+  static readonly layer = (config: Partial<BrokerSettings> = {}): Layer.Layer<BrokerConfig> =>
     Layer.succeed(BrokerConfig, { ...BrokerConfig.defaults, ...config })
 }
 
 type BrokerActor = Actor<BrokerSnapshot, BrokerRequest | BrokerFact>
 type BrokerCommand = ReturnType<typeof brokerStepper.initial>[1][number]
 type BrokerJournal = OpenJournal<BrokerState, JournalledBrokerFact>
-
-const isFact = (event: BrokerRequest | BrokerFact): event is BrokerFact =>
-  event.type === "BatchesAppended" || event.type === "SubscriptionOpened" || event.type === "OffsetCommitted"
 
 /** Journals facts, but for those that the log's append has journalled; from time to time a snapshot takes their place. */
 const journalFacts = (journal: BrokerJournal) => {
@@ -47,7 +42,7 @@ const journalFacts = (journal: BrokerJournal) => {
     facts: ReadonlyArray<BrokerRequest | BrokerFact>,
     next: BrokerSnapshot
   ): Effect.Effect<void, JournalFailed> => {
-    const entries = facts.filter(isFact).filter((fact) => fact.type !== "BatchesAppended")
+    const entries = facts.filter(isBrokerFact).filter((fact) => fact.type !== "BatchesAppended")
     if (entries.length === 0) return Effect.void
     sinceSnapshot += entries.length
     if (sinceSnapshot <= journalFactsMax) return journal.append(entries)
@@ -56,9 +51,7 @@ const journalFacts = (journal: BrokerJournal) => {
   }
 }
 
-type Opened = Pick<Subscription, "start" | "clamped">
 type Known = Pick<ProducerSession, "lastSequence" | "lastPosition">
-type RefusedAcknowledge = "beyond_delivered" | "subscription_ended"
 
 const makeHandlers =
   (log: OffsetLog["Type"], journal: BrokerJournal, subscriptions: Subscriptions.Subscriptions) =>
@@ -67,6 +60,8 @@ const makeHandlers =
       self.reply(replyTo, exit)
       return noEvents
     }
+    const refuse = ({ replyTo, reason }: { readonly replyTo: number; readonly reason: string }) =>
+      answer(replyTo, Exit.fail(reason))
     const measured = Effect.map(log.bounds, (bounds) => [{ type: "LogMeasured" as const, bounds }])
     return {
       appendBatches: ({ takes }) => {
@@ -93,103 +88,63 @@ const makeHandlers =
           subscriptions.start(subscription, { start, end: self.snapshot().context.recoverable.nextOffset }),
           () => answer(replyTo, Exit.succeed<Opened>({ start, clamped }))
         ),
+      refuseSubscribe: refuse,
       endSubscription: ({ subscription }) => {
         subscriptions.end(subscription)
         return noEvents
       },
       answerCommit: ({ replyTo, offset }) => answer(replyTo, Exit.succeed(offset)),
-      refuseCommit: ({ replyTo, reason }) => answer(replyTo, Exit.fail(reason)),
+      refuseCommit: refuse,
+      answerUnsubscribe: ({ replyTo }) => answer(replyTo, Exit.void),
+      refuseUnsubscribe: refuse,
       record: ({ fact }) => [fact],
       measureLog: () => measured,
       saveSnapshot: ({ state }) => Effect.as(Effect.orDie(journal.snapshot(state)), noEvents),
       dropBefore: ({ offset }) =>
-        Effect.map(log.dropBefore(offset), (bounds) => [{ type: "LogMeasured" as const, bounds }])
+        Effect.map(log.dropBefore(offset), (bounds) => [{ type: "LogMeasured" as const, bounds }]),
+      tellForgotten: (forgotten) =>
+        Effect.as(
+          Effect.logWarning(
+            "producerIds" in forgotten
+              ? `forgot producers, the longest idle of too many: ${named(forgotten.producerIds)}`
+              : `forgot the checkpoints of subscribers that were away for long: ${named(forgotten.subscriberIds)}`
+          ),
+          noEvents
+        )
     }
   }
 
-const statsOf = (
-  log: OffsetLog["Type"],
-  actor: BrokerActor,
-  subscriptions: Subscriptions.Subscriptions
-): BrokerStats => {
-  const { recoverable, volatile } = actor.snapshot().context
-  return {
-    logId: log.logId,
-    oldestOffset: volatile.oldest,
-    nextOffset: recoverable.nextOffset,
-    logBytes: volatile.logBytes,
-    waitingRecords: volatile.waiting.reduce((records, run) => records + run.count, 0),
-    producers: HashMap.size(recoverable.producers),
-    subscribers: subscriptions.cursors().map(({ options: { subscriberId }, cursor }) => ({
-      subscriberId,
-      currentOffset: cursor,
-      checkpoint: Option.getOrNull(HashMap.get(recoverable.checkpoints, subscriberId))
-    }))
-  }
-}
+/** Some names, the first few of many. */
+const named = (ids: ReadonlyArray<string>): string =>
+  ids.length <= 5 ? ids.join(", ") : `${ids.slice(0, 5).join(", ")} and ${ids.length - 5} more`
 
 const make = Effect.gen(function* () {
-  const { retentionBytes } = yield* BrokerConfig
+  const { redeliveriesMax, redeliveryDelayMs, ...policy } = yield* BrokerConfig
   const log = yield* OffsetLog
   const journal = typed("broker", yield* (yield* Journal).open("broker"), BrokerState, JournalledBrokerFact)
   const recovered = yield* recover(log, journal)
-  const subscriptions = Subscriptions.make(log, yield* makeLoop)
+  const subscriptions = Subscriptions.make({
+    log,
+    rejects: yield* Rejects,
+    loop: yield* makeLoop,
+    redelivery: { redeliveriesMax, redeliveryDelayMs }
+  })
   const bounds = yield* log.bounds
+  const nowMs = yield* Clock.currentTimeMillis
   const actor = yield* (yield* makeLoop).spawn({
     name: "broker",
     stepper: brokerStepper,
-    initial: brokerStepper.initial({ retentionBytes, bounds, recoverable: recovered }),
-    isFact,
+    initial: brokerStepper.initial({ policy, nowMs, bounds, recoverable: recovered }),
+    isFact: isBrokerFact,
     journal: journalFacts(journal),
     handlers: makeHandlers(log, journal, subscriptions)
   })
   yield* onStop(actor, (stopped) => subscriptions.failAll(unavailable(stopped)))
+  const tick = Effect.map(Clock.currentTimeMillis, (nowMs) => actor.send({ type: "Tick", nowMs }))
+  yield* Effect.forkScoped(Effect.schedule(tick, Schedule.spaced(brokerTickMs)))
 
-  const runBytesMax = Math.floor(retentionBytes / segmentsPerRetention)
+  const runBytesMax = Math.floor(policy.retentionBytes / segmentsPerRetention)
   let nextSession = 0
-
-  const subscribe = (options: SubscribeOptions) =>
-    Effect.gen(function* () {
-      const { subscriberId, from, resume } = options
-      const [subscription, entry] = yield* subscriptions.register(options)
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => actor.send({ type: "Leave", subscription, subscriberId }))
-      )
-      const opened = yield* actor.ask<Opened, never>((replyTo) => ({
-        type: "Subscribe",
-        replyTo,
-        subscription,
-        subscriberId,
-        from,
-        resume
-      }))
-      const commit = (offset: Offset) =>
-        Effect.zipRight(
-          entry.actor!.ask<Offset, RefusedAcknowledge>((replyTo) => ({
-            type: "Acknowledge",
-            replyTo,
-            below: offset
-          })),
-          actor.ask<Offset, "not_holder">((replyTo) => ({
-            type: "Commit",
-            replyTo,
-            subscription,
-            subscriberId,
-            offset
-          }))
-        ).pipe(
-          Effect.mapError((error) =>
-            error === "beyond_delivered"
-              ? new CommitRefused({ offset })
-              : error === "not_holder" || error === "subscription_ended"
-                ? new SubscriptionTakenOver({ subscriberId })
-                : error
-          ),
-          orUnavailable
-        )
-      const deliveries = Effect.map(entry.delivered.takeAll, ([taken]) => [...taken])
-      return { logId: log.logId, ...opened, deliveries, commit } satisfies Subscription
-    }).pipe(orUnavailable)
 
   const hello = (producerId: ProducerId) =>
     Effect.suspend(() => {
@@ -214,11 +169,11 @@ const make = Effect.gen(function* () {
   return Broker.of({
     publish: (payloads) => anonymous({ payloads, producer: null }),
     hello,
-    subscribe,
-    stats: Effect.suspend(() => Effect.succeed(statsOf(log, actor, subscriptions)))
+    subscribe: makeSubscribe(actor, subscriptions, log.logId),
+    stats: Effect.sync(() => figuresOf(log.logId, actor.snapshot(), subscriptions))
   })
 })
 
 /** The broker over what the log and the journal stand on; recovers from them first. */
-export const layerEmbedded: Layer.Layer<Broker, JournalFailed, BrokerConfig | OffsetLog | Journal> =
+export const layerEmbedded: Layer.Layer<Broker, JournalFailed, BrokerConfig | OffsetLog | Journal | Rejects> =
   Layer.scoped(Broker, make)

@@ -1,6 +1,5 @@
 /** Publishing to the Broker actor in this process: groups of payloads on their way in, and their answers. */
 import { Effect, Exit } from "effect"
-import type { BrokerRequest } from "../../actors/Broker.ts"
 import type {
   PublishOutcome,
   PublishRun,
@@ -8,6 +7,7 @@ import type {
   Settlement,
   Take
 } from "../../actors/broker/Admission.ts"
+import type { BrokerRequest } from "../../actors/broker/State.ts"
 import { sessionPendingBytesMax } from "../../protocol/Limits.ts"
 import { BrokerUnavailable, type PublishReceipt, PublishRefused } from "../Broker.ts"
 import { ActorStopped } from "../Interpreter.ts"

@@ -1,6 +1,7 @@
 /** How a broker's state comes back: from its journal's snapshot, the log behind it, and the journal's facts. */
 import { Effect } from "effect"
-import { type BrokerState, brokerStepper } from "../../actors/Broker.ts"
+import { brokerStepper } from "../../actors/Broker.ts"
+import type { BrokerPolicy, BrokerState } from "../../actors/broker/State.ts"
 import { fold } from "../../actors/Step.ts"
 import type { BrokerFact, JournalledBrokerFact } from "../../protocol/BrokerFact.ts"
 import { deliveryBytesMax, deliveryMessagesMax } from "../../protocol/Limits.ts"
@@ -18,6 +19,8 @@ export const runsOf = ({ firstOffset, runs }: LogSlice): ReadonlyArray<Run> => {
   })
 }
 
+const noPolicy: BrokerPolicy = { retentionBytes: 0, retentionMs: null, whenFull: "block", subscriberTtlMs: 0 }
+
 /**
  * Folds what the log and the journal hold. The log comes first; facts of the two commute, so that nothing depends on how
  * they were interleaved.
@@ -30,7 +33,9 @@ export const recover = (
     const { snapshot, entries } = yield* journal.content
     const bounds = yield* log.bounds
     const [initial] = brokerStepper.initial({
-      retentionBytes: 0,
+      // Facts are folded without it: a policy decides about requests.
+      policy: noPolicy,
+      nowMs: 0,
       bounds,
       ...(snapshot === undefined ? {} : { recoverable: snapshot })
     })

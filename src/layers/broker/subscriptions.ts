@@ -3,9 +3,10 @@ import { Effect, Exit, Mailbox, Scope } from "effect"
 import {
   type SubscriptionRequest,
   type SubscriptionSnapshot,
+  type SubscriptionTimer,
   subscriptionStepper
 } from "../../actors/Subscription.ts"
-import { deliveryBytesMax, deliveryMessagesMax } from "../../protocol/Limits.ts"
+import { ackedRangesMax, deliveryBytesMax, deliveryMessagesMax } from "../../protocol/Limits.ts"
 import { type Offset, offsetOf } from "../../protocol/Log.ts"
 import {
   type BrokerUnavailable,
@@ -13,11 +14,20 @@ import {
   type SubscribeOptions,
   SubscriptionTakenOver
 } from "../Broker.ts"
-import { type Actor, type ActorLoop, noEvents } from "../Interpreter.ts"
+import { type Actor, type ActorLoop, type Handlers, noEvents } from "../Interpreter.ts"
 import { type OffsetLog, runBytes } from "../OffsetLog.ts"
+import type { Rejects } from "../Rejects.ts"
+import * as Timers from "../Timers.ts"
 
 type SubscriptionActor = Actor<SubscriptionSnapshot, SubscriptionRequest>
+type SubscriptionCommand = ReturnType<typeof subscriptionStepper.initial>[1][number]
 type EndReason = SubscriptionTakenOver | BrokerUnavailable
+
+/** How often a message that is refused is delivered again, and how long after. */
+export interface RedeliveryOptions {
+  readonly redeliveriesMax: number
+  readonly redeliveryDelayMs: number
+}
 
 /** A subscription from the moment it is asked for; the actor is there once the Broker has opened it. */
 export interface OpenSubscription {
@@ -25,53 +35,68 @@ export interface OpenSubscription {
   readonly scope: Scope.Scope
   readonly delivered: Mailbox.Mailbox<Delivery, EndReason>
   actor: SubscriptionActor | undefined
+  messagesMissed: number
 }
 
-/** Reads and passes on what the machine decided to deliver. */
-const deliver =
-  (log: OffsetLog["Type"], delivered: OpenSubscription["delivered"]) =>
-  ({
-    from,
-    messagesMax,
-    bytesMax
-  }: {
-    readonly from: Offset
-    readonly messagesMax: number
-    readonly bytesMax: number
-  }) =>
-    Effect.map(
-      log.read(from, { recordsMax: messagesMax, bytesMax }),
-      ({ firstOffset, runs }): ReadonlyArray<SubscriptionRequest> => {
-        if (firstOffset > from) return [{ type: "RangeMissing", oldest: firstOffset }]
-        const payloads = runs.length === 1 ? runs[0]!.payloads : runs.flatMap((run) => run.payloads)
-        delivered.unsafeOffer({ _tag: "Messages", firstOffset, payloads })
-        const bytes = runs.reduce((sum, run) => sum + runBytes(run), 0)
-        return [{ type: "RangeDelivered", from, to: offsetOf(from + payloads.length), bytes }]
-      }
-    )
+/** What every subscription of a broker has in common. */
+interface Surroundings {
+  readonly log: OffsetLog["Type"]
+  readonly rejects: Rejects["Type"]
+  readonly loop: ActorLoop
+  readonly redelivery: RedeliveryOptions
+  /** What was told as gaps, by all subscriptions that were ever open. */
+  readonly gaps: { count: number; messages: number }
+}
 
-const spawnActor = (
-  loop: ActorLoop,
-  log: OffsetLog["Type"],
-  { options, delivered }: OpenSubscription,
-  range: { readonly start: Offset; readonly end: Offset }
-) =>
-  loop.spawn({
-    name: `subscription ${options.subscriberId}`,
-    stepper: subscriptionStepper,
-    initial: subscriptionStepper.initial({
-      ...range,
-      creditMessages: options.creditMessages,
-      creditBytes: options.creditBytes,
-      deliveryMessagesMax,
-      deliveryBytesMax
-    }),
-    // Nothing of a subscription is recoverable, so it has no facts.
-    isFact: () => false,
-    journal: () => Effect.void,
-    handlers: (self) => ({
-      deliver: deliver(log, delivered),
-      tellGap: ({ from, to }) => Effect.as(delivered.offer({ _tag: "Gap", from, to }), noEvents),
+const makeHandlers =
+  (
+    { log, rejects, gaps }: Surroundings,
+    entry: OpenSubscription,
+    timers: Effect.Effect.Success<ReturnType<typeof Timers.make<SubscriptionTimer>>>
+  ) =>
+  (self: SubscriptionActor): Handlers<SubscriptionCommand, SubscriptionRequest> => {
+    const { delivered, options } = entry
+    const { subscriberId } = options
+    const { armTimer } = timers((timer, nowMs) => self.send({ type: "TimerFired", timer, nowMs }))
+    return {
+      deliver: ({ from, messagesMax, bytesMax }) =>
+        Effect.map(
+          log.read(from, { recordsMax: messagesMax, bytesMax }),
+          ({ firstOffset, runs }): ReadonlyArray<SubscriptionRequest> => {
+            if (firstOffset > from) return [{ type: "RangeMissing", oldest: firstOffset }]
+            const payloads = runs.length === 1 ? runs[0]!.payloads : runs.flatMap((run) => run.payloads)
+            delivered.unsafeOffer({ _tag: "Messages", firstOffset, payloads })
+            const bytes = runs.reduce((sum, run) => sum + runBytes(run), 0)
+            return [{ type: "RangeDelivered", from, to: offsetOf(from + payloads.length), bytes }]
+          }
+        ),
+      redeliver: ({ offset }) =>
+        Effect.map(readOne(log, offset), (run): ReadonlyArray<SubscriptionRequest> => {
+          if (run === undefined) return [{ type: "RedeliveryMissing", offset }]
+          delivered.unsafeOffer({ _tag: "Messages", firstOffset: offset, payloads: run.payloads })
+          return [{ type: "Redelivered", offset, bytes: runBytes(run) }]
+        }),
+      quarantine: ({ offset, deliveries }) =>
+        Effect.map(readOne(log, offset), (run) => {
+          rejects.add("nacked", () => ({
+            origin: `offset ${offset}, refused ${deliveries} times by ${subscriberId}`,
+            input: run === undefined ? "" : new TextDecoder().decode(run.payloads[0])
+          }))
+          return noEvents
+        }),
+      tellGap: ({ from, to }) => {
+        const isFirst = entry.messagesMissed === 0
+        entry.messagesMissed += to - from
+        gaps.count++
+        gaps.messages += to - from
+        delivered.unsafeOffer({ _tag: "Gap", from, to })
+        // A subscription that is too slow is overtaken again and again: the figures go on to tell.
+        if (!isFirst) return noEvents
+        return Effect.as(
+          Effect.logWarning(`${subscriberId} missed offsets ${from} to ${to - 1}: the log dropped them`),
+          noEvents
+        )
+      },
       allowCommit: ({ replyTo, offset }) => {
         self.reply(replyTo, Exit.succeed(offset))
         return noEvents
@@ -80,8 +105,41 @@ const spawnActor = (
         self.reply(replyTo, Exit.fail(reason))
         return noEvents
       },
-      endDelivery: () =>
-        Effect.as(delivered.fail(new SubscriptionTakenOver({ subscriberId: options.subscriberId })), noEvents)
+      armTimer,
+      endDelivery: () => Effect.as(delivered.fail(new SubscriptionTakenOver({ subscriberId })), noEvents)
+    }
+  }
+
+/** The record at an offset, alone; `undefined` where it was dropped. */
+const readOne = (log: OffsetLog["Type"], offset: Offset) =>
+  Effect.map(log.read(offset, { recordsMax: 1, bytesMax: 1 }), ({ firstOffset, runs }) =>
+    firstOffset === offset ? runs[0] : undefined
+  )
+
+const spawnActor = (
+  surroundings: Surroundings,
+  entry: OpenSubscription,
+  range: { readonly start: Offset; readonly end: Offset }
+) =>
+  Effect.gen(function* () {
+    const { creditMessages, creditBytes, subscriberId } = entry.options
+    const timers = yield* Timers.make<SubscriptionTimer>()
+    return yield* surroundings.loop.spawn({
+      name: `subscription ${subscriberId}`,
+      stepper: subscriptionStepper,
+      initial: subscriptionStepper.initial({
+        ...range,
+        ...surroundings.redelivery,
+        creditMessages,
+        creditBytes,
+        deliveryMessagesMax,
+        deliveryBytesMax,
+        ackedRangesMax
+      }),
+      // Nothing of a subscription is recoverable, so it has no facts.
+      isFact: () => false,
+      journal: () => Effect.void,
+      handlers: makeHandlers(surroundings, entry, timers)
     })
   })
 
@@ -96,22 +154,25 @@ export interface Subscriptions {
     range: { readonly start: Offset; readonly end: Offset }
   ) => Effect.Effect<void>
   readonly wake: (end: Offset) => void
-  /** Ends delivery to a subscription that was taken over. */
+  /** Ends delivery to a subscription that was taken over, or unsubscribed. */
   readonly end: (key: number) => void
   /** Ends every delivery: the broker has stopped. */
   readonly failAll: (reason: BrokerUnavailable) => Effect.Effect<void>
-  readonly cursors: () => ReadonlyArray<{ readonly options: SubscribeOptions; readonly cursor: Offset }>
+  /** Those that are delivered to, and the next offset of each. */
+  readonly cursors: () => ReadonlyArray<{ readonly entry: OpenSubscription; readonly cursor: Offset }>
+  readonly gaps: () => { readonly count: number; readonly messages: number }
 }
 
-export const make = (log: OffsetLog["Type"], loop: ActorLoop): Subscriptions => {
+export const make = (surroundings: Omit<Surroundings, "gaps">): Subscriptions => {
   const open = new Map<number, OpenSubscription>()
+  const gaps = { count: 0, messages: 0 }
   let nextKey = 0
   return {
     register: (options) =>
       Effect.gen(function* () {
         const scope = yield* Effect.scope
         const delivered = yield* Mailbox.make<Delivery, EndReason>()
-        const entry: OpenSubscription = { options, scope, delivered, actor: undefined }
+        const entry: OpenSubscription = { options, scope, delivered, actor: undefined, messagesMissed: 0 }
         const key = nextKey++
         yield* Effect.acquireRelease(
           Effect.sync(() => open.set(key, entry)),
@@ -123,7 +184,8 @@ export const make = (log: OffsetLog["Type"], loop: ActorLoop): Subscriptions => 
       Effect.suspend(() => {
         const entry = open.get(key)
         if (entry === undefined) return Effect.void
-        return Effect.map(Scope.extend(spawnActor(loop, log, entry, range), entry.scope), (actor) => {
+        const spawned = spawnActor({ ...surroundings, gaps }, entry, range)
+        return Effect.map(Scope.extend(spawned, entry.scope), (actor) => {
           entry.actor = actor
         })
       }),
@@ -134,8 +196,9 @@ export const make = (log: OffsetLog["Type"], loop: ActorLoop): Subscriptions => 
     failAll: (reason) =>
       Effect.forEach(open.values(), ({ delivered }) => delivered.fail(reason), { discard: true }),
     cursors: () =>
-      [...open.values()].flatMap(({ options, actor }) =>
-        actor === undefined ? [] : [{ options, cursor: actor.snapshot().context.volatile.cursor }]
-      )
+      [...open.values()].flatMap((entry) =>
+        entry.actor === undefined ? [] : [{ entry, cursor: entry.actor.snapshot().context.volatile.cursor }]
+      ),
+    gaps: () => ({ ...gaps })
   }
 }

@@ -112,7 +112,7 @@ const collect = (
   const subscribe = broker.subscribe({
     subscriberId: options.collectorId,
     from: options.from,
-    resume: true,
+    resume: "always",
     creditMessages: collectorCreditMessages,
     creditBytes: collectorCreditBytes
   })
@@ -181,7 +181,7 @@ const commit = (
     Effect.catchTags({
       SubscriptionTakenOver: () =>
         Effect.succeed<CollectorRequest>({ type: "SubscriptionTakenOver", attempt }),
-      CommitRefused: lost,
+      AcknowledgeRefused: lost,
       BrokerUnavailable: lost
     })
   )

@@ -1,5 +1,5 @@
 /** An offset log in memory: gone with the process. */
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import { type LogBounds, LogId, type Offset, offsetOf } from "../../protocol/Log.ts"
 import {
   type LogSlice,
@@ -16,9 +16,11 @@ export class MemoryLogConfig extends Context.Tag("telemetry/MemoryLogConfig")<
   {
     /** Size at which a segment is closed and the next one begun: the step in which space is freed. */
     readonly segmentBytes: number
+    /** Age at which it is closed however small it is: the step in which retention by age goes on. */
+    readonly segmentMs: number
   }
 >() {
-  static readonly defaults = { segmentBytes: 16 * 1024 * 1024 }
+  static readonly defaults = { segmentBytes: 16 * 1024 * 1024, segmentMs: Number.POSITIVE_INFINITY }
   static readonly layer = (
     config: Partial<typeof MemoryLogConfig.defaults> = {}
   ): Layer.Layer<MemoryLogConfig> =>
@@ -29,12 +31,23 @@ interface Segment {
   readonly first: number
   next: number
   bytes: number
+  /** When its oldest and its newest records were appended. */
+  readonly oldestMs: number
+  newestMs: number
   readonly runs: Array<RecordRun>
   /** Offset of the first record of each run. */
   readonly firsts: Array<number>
 }
 
-const emptySegment = (first: number): Segment => ({ first, next: first, bytes: 0, runs: [], firsts: [] })
+const emptySegment = (first: number, nowMs: number): Segment => ({
+  first,
+  next: first,
+  bytes: 0,
+  oldestMs: nowMs,
+  newestMs: nowMs,
+  runs: [],
+  firsts: []
+})
 
 /** Index of the last of some ascending offsets that is not above `offset`. */
 const lastAtOrBelow = (firsts: ReadonlyArray<number>, offset: number): number => {
@@ -68,8 +81,8 @@ const fitting = (
 }
 
 const make = Effect.gen(function* () {
-  const { segmentBytes } = yield* MemoryLogConfig
-  let segments: Array<Segment> = [emptySegment(0)]
+  const { segmentBytes, segmentMs } = yield* MemoryLogConfig
+  let segments: Array<Segment> = [emptySegment(0, yield* Clock.currentTimeMillis)]
 
   const active = (): Segment => segments[segments.length - 1]!
 
@@ -79,16 +92,24 @@ const make = Effect.gen(function* () {
     bytes: segments.reduce((bytes, segment) => bytes + segment.bytes, 0),
     segments: segments
       .filter((segment) => segment.next > segment.first)
-      .map(({ next, bytes }) => ({ next: offsetOf(next), bytes }))
+      .map(({ next, bytes, newestMs }) => ({ next: offsetOf(next), bytes, newestMs }))
   })
 
-  const append = (runs: ReadonlyArray<RecordRun>): void => {
-    let segment = active()
+  /** The segment that takes the next run, which is a new one where the active one is full or old. */
+  const segmentFor = (nowMs: number): Segment => {
+    const last = active()
+    if (last.next === last.first && last.oldestMs !== nowMs) {
+      segments[segments.length - 1] = emptySegment(last.first, nowMs)
+    } else if (last.bytes >= segmentBytes || (last.bytes > 0 && nowMs - last.oldestMs >= segmentMs)) {
+      segments.push(emptySegment(last.next, nowMs))
+    }
+    return active()
+  }
+
+  const append = (runs: ReadonlyArray<RecordRun>, nowMs: number): void => {
     for (const run of runs) {
-      if (segment.bytes >= segmentBytes) {
-        segment = emptySegment(segment.next)
-        segments.push(segment)
-      }
+      const segment = segmentFor(nowMs)
+      segment.newestMs = nowMs
       segment.runs.push(run)
       segment.firsts.push(segment.next)
       segment.next += run.payloads.length
@@ -126,15 +147,15 @@ const make = Effect.gen(function* () {
   }
 
   const dropBefore = (offset: Offset): LogBounds => {
-    const { next } = active()
+    const { next, newestMs } = active()
     const kept = segments.filter((segment) => segment.next > offset)
-    segments = kept.length > 0 ? kept : [emptySegment(next)]
+    segments = kept.length > 0 ? kept : [emptySegment(next, newestMs)]
     return bounds()
   }
 
   return OffsetLog.of({
     logId: LogId.make(crypto.randomUUID()),
-    append: (runs) => Effect.sync(() => append(runs)),
+    append: (runs) => Effect.map(Clock.currentTimeMillis, (nowMs) => append(runs, nowMs)),
     read: (from, limits) => Effect.sync(() => read(from, limits)),
     dropBefore: (offset) => Effect.sync(() => dropBefore(offset)),
     bounds: Effect.sync(bounds)

@@ -155,9 +155,41 @@ export const streamerSettings = group("Streamer", {
 export const brokerSettings = group("Broker", {
   logRetentionBytes: make({
     env: "LOG_RETENTION_BYTES",
-    meaning: "Size of the log, in memory; when it is full of what is not stored yet, publishing waits",
+    meaning: "Size of the log, in memory",
     kind: bytes({ min: 64 * KiB, max: 64 * GiB }),
     default: 256 * MiB
+  }),
+  logRetentionMs: make({
+    env: "LOG_RETENTION",
+    meaning: "How old a message in the log may get; one that is not stored yet stays all the same (block)",
+    kind: orNone(duration({ min: 1_000, max: 100 * 365 * 24 * hourMs })),
+    default: undefined
+  }),
+  whenFull: make({
+    env: "LOG_WHEN_FULL",
+    meaning:
+      "What a full log does: publishing waits for collectors (block), or the oldest messages go, stored or not (drop_oldest)",
+    kind: choice("WHAT", ["block", "drop_oldest"]),
+    default: "block"
+  }),
+  subscriberTtlMs: make({
+    env: "SUBSCRIBER_TTL",
+    meaning: "How long a subscriber that is not there keeps the log from dropping what it has not committed",
+    kind: duration({ min: 1_000, max: 7 * 24 * hourMs }),
+    default: 24 * hourMs
+  }),
+  redeliveriesMax: make({
+    env: "MQ_MAX_RETRIES",
+    meaning:
+      "How often a message that its subscriber refuses (nack) is delivered again before it is quarantined",
+    kind: integer({ min: 0, max: 1_000 }),
+    default: 3
+  }),
+  redeliveryDelayMs: make({
+    env: "MQ_RETRY_DELAY",
+    meaning: "How long after a nack its message is delivered again",
+    kind: duration(),
+    default: 1_000
   })
 })
 

@@ -1,0 +1,57 @@
+/** What a Broker wants done, by name, and what its parts are typed with. */
+import { setup } from "xstate"
+import type { BrokerFact } from "../../protocol/BrokerFact.ts"
+import type { Offset, ProducerId, Sequence, SourcePosition, SubscriberId } from "../../protocol/Log.ts"
+import { command } from "../Step.ts"
+import type { Settlement, Take } from "./Admission.ts"
+import type {
+  BrokerContext,
+  BrokerInput,
+  BrokerRequest,
+  BrokerState,
+  Opening,
+  SubscriptionKey
+} from "./State.ts"
+
+export const setupBroker = setup({
+  types: {
+    context: {} as BrokerContext,
+    events: {} as BrokerRequest | BrokerFact,
+    input: {} as BrokerInput
+  },
+  actions: {
+    /** Append these records, in this order, as one group. */
+    appendBatches: command<{ readonly takes: ReadonlyArray<Take> }>(),
+    settlePublishes: command<{ readonly settlements: ReadonlyArray<Settlement> }>(),
+    wakeSubscriptions: command<{ readonly end: Offset }>(),
+    answerHello: command<{
+      readonly replyTo: number
+      readonly lastSequence: Sequence | null
+      readonly lastPosition: SourcePosition | null
+    }>(),
+    openSubscription: command<Opening>(),
+    refuseSubscribe: command<{ readonly replyTo: number; readonly reason: "too_many_checkpoints" }>(),
+    /** It was taken over, or unsubscribed. */
+    endSubscription: command<{ readonly subscription: SubscriptionKey }>(),
+    answerCommit: command<{ readonly replyTo: number; readonly offset: Offset }>(),
+    refuseCommit: command<{
+      readonly replyTo: number
+      readonly reason: "not_holder" | "too_many_checkpoints"
+    }>(),
+    answerUnsubscribe: command<{ readonly replyTo: number }>(),
+    refuseUnsubscribe: command<{ readonly replyTo: number; readonly reason: "not_holder" }>(),
+    record: command<{ readonly fact: BrokerFact }>(),
+    measureLog: command<undefined>(),
+    /** Producers outlive the records that said who they are: what is dropped must stand in a snapshot. */
+    saveSnapshot: command<{ readonly state: BrokerState }>(),
+    dropBefore: command<{ readonly offset: Offset }>(),
+    /** Somebody may miss what is forgotten here: it is logged. */
+    tellForgotten: command<
+      | { readonly producerIds: ReadonlyArray<ProducerId> }
+      | { readonly subscriberIds: ReadonlyArray<SubscriberId> }
+    >()
+  }
+})
+
+/** The part of a machine's definition that says what it does with some events, whatever state it is in. */
+export const handling = setupBroker.createStateConfig
