@@ -3,14 +3,14 @@
  *
  * It keeps nothing of its own; any number of them may stand before one store.
  */
-import { HttpApiBuilder, HttpMiddleware, HttpRouter, HttpServer } from "@effect/platform"
-import { NodeHttpServer } from "@effect/platform-node"
+import { HttpApiBuilder } from "@effect/platform"
 import { Context, Effect, Layer } from "effect"
 import type { Rejects } from "../layers/Rejects.ts"
 import type { TelemetryStore } from "../layers/TelemetryStore.ts"
+import * as ApiServer from "./ApiServer.ts"
 import { GatewayApi } from "./GatewayApi.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
-import * as Failures from "./gateway/Failures.ts"
+import { gatewayDocument } from "./GatewayDocument.ts"
 import * as FastLane from "./gateway/FastLane.ts"
 import * as Fleet from "./gateway/Fleet.ts"
 import * as Gpus from "./gateway/Gpus.ts"
@@ -22,16 +22,9 @@ import { type ListenError, type Listening, listen } from "./Listener.ts"
 /** Where the gateway listens: with port 0, the port that it was given. */
 export class GatewayAddress extends Context.Tag("telemetry/GatewayAddress")<GatewayAddress, Listening>() {}
 
-/** The router's own defaults ignore case, and drop slashes also within parameters. */
-const routing = { caseSensitive: true, ignoreDuplicateSlashes: false, maxParamLength: 1024 }
-
 const serve = Effect.gen(function* () {
   const config = yield* GatewayConfig
-  const app = yield* HttpRouter.withRouterConfig(HttpApiBuilder.httpApp, routing)
-  const routed = yield* NodeHttpServer.makeHandler(app).pipe(
-    // A span per request costs a third of a small answer.
-    Effect.locally(HttpMiddleware.currentTracerDisabledWhen, () => true)
-  )
+  const routed = yield* ApiServer.requestListener
   const lane = yield* FastLane.make
   return yield* listen((request, response) => {
     if (!lane(request, response, routed)) routed(request, response)
@@ -45,8 +38,5 @@ const api = HttpApiBuilder.api(GatewayApi).pipe(
 /** Serves until its scope closes. */
 export const layer: Layer.Layer<GatewayAddress, ListenError, TelemetryStore | Rejects | GatewayConfig> =
   Layer.scoped(GatewayAddress, serve).pipe(
-    Layer.provide(Pages.layer),
-    Layer.provide(Failures.layer),
-    Layer.provide(api),
-    Layer.provide([HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer, HttpServer.layerContext])
+    Layer.provide(ApiServer.layer(gatewayDocument, Layer.provideMerge(Pages.layer, api)))
   )

@@ -3,6 +3,7 @@
  * clients and the server are all made from it.
  */
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "@effect/platform"
+import { describeApi } from "./Document.ts"
 import {
   GpuDetails,
   GpuIds,
@@ -14,13 +15,10 @@ import {
   TelemetryExport,
   TelemetryPage
 } from "./gateway/Answers.ts"
-import { describeExport, describeGateway } from "./gateway/Document.ts"
+import { describeExport } from "./gateway/Document.ts"
 import { ExportParameters, GpuPath, GpusParameters, TelemetryParameters } from "./gateway/Parameters.ts"
+import { documented, operations } from "./OperationsApi.ts"
 import { BadRequest, InternalError, NotFound, Unavailable } from "./Problem.ts"
-import { Rejections } from "./Rejections.ts"
-
-const documented = (identifier: string, summary: string, description: string) =>
-  OpenApi.annotations({ identifier, summary, description })
 
 const gpus = HttpApiGroup.make("gpus")
   .add(
@@ -132,48 +130,11 @@ const fleet = HttpApiGroup.make("fleet")
   )
   .annotateContext(OpenApi.annotations({ title: "Fleet", description: "All GPUs together" }))
 
-const operations = HttpApiGroup.make("operations")
-  .add(
-    HttpApiEndpoint.get("health", "/health")
-      .addSuccess(Health)
-      .annotateContext(
-        documented(
-          "getHealth",
-          "Is the process alive?",
-          "Liveness: answered while the process works, whatever it depends on."
-        )
-      )
-  )
-  .add(
-    HttpApiEndpoint.get("ready", "/ready")
-      .addSuccess(Ready)
-      .addError(Unavailable)
-      .annotateContext(
-        documented(
-          "getReadiness",
-          "Can it answer?",
-          "Readiness: 503, naming what is missing, while it can't answer."
-        )
-      )
-  )
-  .add(
-    HttpApiEndpoint.get("rejects", "/rejects")
-      .addSuccess(Rejections)
-      .annotateContext(
-        documented(
-          "listRejects",
-          "Show rejected input",
-          "What this process rejected since it started: counts by reason, and the last 100 inputs of each with where they came from."
-        )
-      )
-  )
-  .annotateContext(OpenApi.annotations({ title: "Operations", description: "How this process is doing" }))
-
 export const GatewayApi = HttpApi.make("gateway")
   .add(gpus)
   .add(telemetry)
   .add(fleet)
-  .add(operations)
+  .add(operations(Health, Ready))
   .addError(InternalError)
   .annotateContext(
     OpenApi.annotations({
@@ -184,6 +145,6 @@ export const GatewayApi = HttpApi.make("gateway")
         "Read access to the telemetry of a GPU fleet. Times are RFC 3339 in UTC with up to nanoseconds; errors are RFC 9457 problems.",
       license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
       servers: [{ url: "/", description: "The gateway that serves this document" }],
-      transform: describeGateway
+      transform: describeApi
     })
   )

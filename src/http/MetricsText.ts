@@ -7,8 +7,6 @@
  */
 import { type MetricKey, MetricKeyType, type MetricPair, MetricState, Option } from "effect"
 
-export const metricsContentType = "text/plain; version=0.0.4; charset=utf-8"
-
 type Labels = ReadonlyArray<readonly [name: string, value: string]>
 type FamilyType = "counter" | "gauge" | "histogram" | "summary"
 

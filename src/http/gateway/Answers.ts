@@ -1,19 +1,11 @@
 /** What the gateway answers when all is well. Fields that the earlier system had keep its names. */
 import { Schema } from "effect"
 import { MetricObject } from "../../protocol/Sample.ts"
+import { instant, number, text } from "../Fields.ts"
 import { RejectCounts } from "../Rejections.ts"
 
 const uuidExample = "GPU-5fd4f087-86f3-7a43-b711-4771313afc50"
 const metricExample = "DCGM_FI_DEV_GPU_UTIL"
-
-const text = (description: string, example: string) =>
-  Schema.String.annotations({ description, examples: [example] })
-
-const number = (description: string, example: number) =>
-  Schema.NonNegativeInt.annotations({ description, examples: [example] })
-
-const instant = (description: string, example: string) =>
-  Schema.String.annotations({ description, examples: [example], jsonSchema: { format: "date-time" } })
 
 const count = number("Length of `data`", 1)
 const nextCursor = Schema.optional(

@@ -4,10 +4,10 @@ import { Effect, Option } from "effect"
 import { TelemetryStore } from "../../layers/TelemetryStore.ts"
 import { dcgmCatalogue } from "../../protocol/DcgmCatalogue.ts"
 import { formatTime } from "../../protocol/Time.ts"
+import { orUnavailable } from "../Dependencies.ts"
 import { GatewayApi } from "../GatewayApi.ts"
 import { rejectCounts } from "../RejectsHandlers.ts"
 import type { Metrics, Stats } from "./Answers.ts"
-import { orUnavailable } from "./Store.ts"
 
 const metrics = Effect.gen(function* () {
   const data = yield* orUnavailable((yield* TelemetryStore).metricNames(Option.none()))

@@ -4,13 +4,13 @@ import { Effect, Either, Option } from "effect"
 import { type Gpu, TelemetryStore } from "../../layers/TelemetryStore.ts"
 import { compareUtf8 } from "../../protocol/Series.ts"
 import { formatTime } from "../../protocol/Time.ts"
+import { orUnavailable } from "../Dependencies.ts"
 import { GatewayApi } from "../GatewayApi.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 import { BadRequest, NotFound, shown } from "../Problem.ts"
 import type { GpuDetails, GpuIds } from "./Answers.ts"
 import { gpuCursor, readGpuCursor } from "./Cursor.ts"
 import type { GpusParameters } from "./Parameters.ts"
-import { orUnavailable } from "./Store.ts"
 
 const given = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
 

@@ -1,20 +1,16 @@
-/** Handlers for those who run the process: is it alive, can it answer, what did it reject. */
+/** Handlers for those who run the process: is it alive, can it answer, what did it reject, what does it measure. */
 import { HttpApiBuilder } from "@effect/platform"
 import { Effect } from "effect"
 import { TelemetryStore } from "../../layers/TelemetryStore.ts"
+import { orUnavailable } from "../Dependencies.ts"
 import { GatewayApi } from "../GatewayApi.ts"
-import { Unavailable } from "../Problem.ts"
-import { ReadinessChecks } from "../ReadinessChecks.ts"
+import { exposition } from "../Metrics.ts"
+import { checkReadiness } from "../ReadinessChecks.ts"
 import { rejections } from "../RejectsHandlers.ts"
-import { orUnavailable } from "./Store.ts"
 
 const ready = Effect.gen(function* () {
-  const store = yield* TelemetryStore
-  yield* orUnavailable(store.ready)
-  for (const check of yield* ReadinessChecks) {
-    const missing = yield* check
-    if (missing._tag === "Some") return yield* Effect.fail(Unavailable.because(missing.value))
-  }
+  yield* orUnavailable((yield* TelemetryStore).ready)
+  yield* checkReadiness
   return { status: "ready" as const }
 })
 
@@ -23,4 +19,5 @@ export const layer = HttpApiBuilder.group(GatewayApi, "operations", (handlers) =
     .handle("health", () => Effect.succeed({ status: "healthy" as const }))
     .handle("ready", () => ready)
     .handle("rejects", () => rejections)
+    .handle("metrics", () => exposition)
 )

@@ -1,21 +1,17 @@
-/** The document and Swagger UI: one page that holds everything it needs, so that it works with no internet. */
+/** Swagger UI over the document: one page that holds everything it needs, so that it works with no internet. */
 import { HttpApiBuilder, HttpApiSwagger, HttpServerResponse } from "@effect/platform"
 import { Effect, Layer } from "effect"
+import { layerDocument } from "../ApiServer.ts"
 import { gatewayDocument } from "../GatewayDocument.ts"
 
 const swaggerPath = "/swagger/index.html"
 
-const documents = HttpApiBuilder.Router.use((router) =>
-  Effect.gen(function* () {
-    const document = HttpServerResponse.text(JSON.stringify(gatewayDocument), {
-      contentType: "application/json"
-    })
-    yield* router.get("/openapi.json", Effect.succeed(document))
-    yield* router.get("/swagger/doc.json", Effect.succeed(document))
-    // The router takes /swagger/ for /swagger.
-    const redirect = HttpServerResponse.empty({ status: 301, headers: { location: swaggerPath } })
-    yield* router.get("/swagger", Effect.succeed(redirect))
-  })
+// The router takes /swagger/ for /swagger.
+const redirect = HttpApiBuilder.Router.use((router) =>
+  router.get(
+    "/swagger",
+    Effect.succeed(HttpServerResponse.empty({ status: 301, headers: { location: swaggerPath } }))
+  )
 )
 
 /** Swagger UI would ask validator.swagger.io about the document, and load what a document names; neither is wanted. */
@@ -30,4 +26,9 @@ const confinement = HttpApiBuilder.middleware((app) =>
   )
 )
 
-export const layer = Layer.mergeAll(documents, confinement, HttpApiSwagger.layer({ path: swaggerPath }))
+export const layer = Layer.mergeAll(
+  layerDocument(gatewayDocument, "/swagger/doc.json"),
+  redirect,
+  confinement,
+  HttpApiSwagger.layer({ path: swaggerPath })
+)

@@ -5,6 +5,7 @@ import { NodeHttpServerRequest } from "@effect/platform-node"
 import { Cause, Effect, Option, Stream } from "effect"
 import { type StoreUnavailable, TelemetryStore } from "../../layers/TelemetryStore.ts"
 import { encodeSample } from "../../protocol/Sample.ts"
+import { orUnavailable } from "../Dependencies.ts"
 import { GatewayApi } from "../GatewayApi.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 import type { BadRequest } from "../Problem.ts"
@@ -12,7 +13,6 @@ import { sampleCursor } from "./Cursor.ts"
 import { encodeExport, exportFormats } from "./ExportFormats.ts"
 import type { ExportParameters, TelemetryParameters } from "./Parameters.ts"
 import { queryIdentity, samplePage, sampleQuery } from "./Query.ts"
-import { orUnavailable } from "./Store.ts"
 
 /**
  * The JSON of a page, as bytes: what the Schema of `TelemetryPage` would encode, at a tenth of its cost.

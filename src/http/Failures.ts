@@ -7,7 +7,7 @@ import {
   type HttpServerResponse
 } from "@effect/platform"
 import { Cause, Effect } from "effect"
-import { gatewayDocument } from "../GatewayDocument.ts"
+import type { ApiDocument } from "./ApiServer.ts"
 import {
   BadRequest,
   InternalError,
@@ -16,14 +16,13 @@ import {
   NotFound,
   problemResponse,
   shown
-} from "../Problem.ts"
+} from "./Problem.ts"
 
-/** Paths of the contract, for telling an unknown path from a known one with another method. */
-const knownPaths = Object.keys(gatewayDocument.paths).map(
-  (path) => new RegExp(`^${path.replaceAll("{id}", "[^/]+")}/?$`)
-)
-
-const notFound = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
+/** Tells an unknown path from one that an API has for another method. */
+const notFound = (
+  knownPaths: ReadonlyArray<RegExp>,
+  { method, url }: HttpServerRequest.HttpServerRequest
+) => {
   const path = url.split("?", 1)[0]!
   return method !== "GET" && method !== "HEAD" && knownPaths.some((known) => known.test(path))
     ? problemResponse(MethodNotAllowed.because(`${method} is not supported, only GET and HEAD are`), {
@@ -37,12 +36,17 @@ const decodeProblem = ({ issues, message }: HttpApiError.HttpApiDecodeError): Ba
   return BadRequest.because(issue === undefined ? message : `${issue.path.join(".")}: ${issue.message}`)
 }
 
-const answerFailure = <E>(cause: Cause.Cause<E>): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+const answerFailure = <E>(
+  knownPaths: ReadonlyArray<RegExp>,
+  cause: Cause.Cause<E>
+): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
   // The client went away: there is nobody to answer.
   if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
   const failure: unknown = Cause.squash(cause)
   if (isProblem(failure)) return Effect.succeed(problemResponse(failure))
-  if (failure instanceof HttpServerError.RouteNotFound) return Effect.succeed(notFound(failure.request))
+  if (failure instanceof HttpServerError.RouteNotFound) {
+    return Effect.succeed(notFound(knownPaths, failure.request))
+  }
   if (failure instanceof HttpApiError.HttpApiDecodeError) {
     return Effect.succeed(problemResponse(decodeProblem(failure)))
   }
@@ -50,4 +54,10 @@ const answerFailure = <E>(cause: Cause.Cause<E>): Effect.Effect<HttpServerRespon
   return Effect.as(Effect.logError("a request failed", cause), problemResponse(problem))
 }
 
-export const layer = HttpApiBuilder.middleware((app) => Effect.catchAllCause(app, answerFailure))
+/** Answers what fails in the API of a document. */
+export const layer = ({ paths }: ApiDocument) => {
+  const knownPaths = Object.keys(paths).map((path) => new RegExp(`^${path.replaceAll(/{\w+}/g, "[^/]+")}/?$`))
+  return HttpApiBuilder.middleware((app) =>
+    Effect.catchAllCause(app, (cause) => answerFailure(knownPaths, cause))
+  )
+}
