@@ -1,6 +1,12 @@
 /** Ending what works in the background only when its work is done. */
 import { Effect, ExecutionStrategy, Scope } from "effect"
 
+/** Drains all at the same time and to the end, whichever of them fails; fails with the first of those failures. */
+export const drainAll = <E>(drains: ReadonlyArray<Effect.Effect<void, E>>): Effect.Effect<void, E> =>
+  Effect.all(drains.map(Effect.exit), { concurrency: "unbounded" }).pipe(
+    Effect.flatMap((exits) => Effect.all(exits, { discard: true }))
+  )
+
 /**
  * Acquires something in a scope of its own. When the outer scope closes, `drain` runs first and the own scope closes after
  * it: what was started there goes on until then. (In one scope, fibers that were forked later would be ended before.) A

@@ -64,6 +64,8 @@ export const internedSeriesMax = 200_000
 /** Batches, and their bytes, that a streamer has sealed and not acknowledged; below the broker's budget for a session. */
 export const streamerWindowBatches = 64
 export const streamerWindowBytes = 8 * 1024 * 1024
+/** The bytes of one of many streamers of a process, which share that window evenly: never less than this each. */
+export const streamerWindowBytesMin = 256 * 1024
 /** Rows that a streamer asks its source for at a time; the size of a batch where that is more. */
 export const streamerReadRowsMin = 500
 

@@ -2,10 +2,13 @@
 import { expect, it } from "@effect/vitest"
 import { Context, Effect, Exit, FastCheck, Layer, Option, Scope } from "effect"
 import { Broker } from "../../src/layers/Broker.ts"
-import { makeStreamer } from "../../src/layers/streamers/streamer.ts"
+import { layer as layerRejects } from "../../src/layers/Rejects.ts"
+import * as Pace from "../../src/layers/streamers/Pace.ts"
+import { makeStreamer, type StreamerOptions } from "../../src/layers/streamers/streamer.ts"
 import { TelemetrySource } from "../../src/layers/TelemetrySource.ts"
 import { layerSimulated, SimulatedSourceConfig } from "../../src/layers/telemetry-source/simulated.ts"
 import { decodeBatch } from "../../src/protocol/Batch.ts"
+import { streamerWindowBytes } from "../../src/protocol/Limits.ts"
 import { offsetOf, SourcePosition } from "../../src/protocol/Log.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
 import { seriesKey } from "../../src/protocol/Series.ts"
@@ -81,7 +84,7 @@ const openLog = ({ openBroker }: Ground) =>
       broker = yield* Scope.extend(openBroker, scope)
     })
     const follow = Effect.gen(function* () {
-      const subscription = yield* subscribe("reader", { resume: true })
+      const subscription = yield* subscribe("reader", { resume: "always" })
       for (;;) {
         for (const message of yield* receive(subscription)) {
           if ("to" in message) throw new Error("a gap")
@@ -104,6 +107,21 @@ const openLog = ({ openBroker }: Ground) =>
     }
   })
 
+/** What a streamer is given that reads the whole source. */
+const optionsOf = (
+  options: Pick<StreamerOptions, "streamerId" | "batchSize"> & Pick<History, "rowsPerSecond">
+) =>
+  Effect.map(
+    Pace.make(options.rowsPerSecond),
+    (pace): StreamerOptions => ({
+      ...options,
+      shard: wholeSource,
+      collectIntervalMs: 100,
+      pace,
+      windowBytes: streamerWindowBytes
+    })
+  )
+
 /** The samples of some payloads. */
 const samplesIn = (payloads: ReadonlyArray<string>): ReadonlyArray<Sample> =>
   payloads.flatMap((text) => {
@@ -124,10 +142,8 @@ const samplesAfter = (
       Context.add(Broker, FaultyBroker.make(log.current, [...faults], yield* Effect.scope))
     )
     const streamerId = producerId("streamer")
-    const streamer = Effect.provide(
-      makeStreamer({ streamerId, batchSize, collectIntervalMs: 100, rowsPerSecond }),
-      services
-    )
+    const options = yield* optionsOf({ streamerId, batchSize, rowsPerSecond })
+    const streamer = Effect.provide(makeStreamer(options), services)
     for (const life of lives) {
       const scope = yield* Scope.make()
       yield* Scope.extend(streamer, scope)
@@ -164,12 +180,9 @@ it.scoped.prop(
       const services = Context.make(TelemetrySource, sourceOf(rows)).pipe(Context.add(Broker, broker))
       yield* Effect.forkScoped(timePasses)
       const streamer = yield* Effect.provide(
-        makeStreamer({
-          streamerId: producerId("streamer"),
-          batchSize,
-          collectIntervalMs: 100,
-          rowsPerSecond: "max"
-        }),
+        makeStreamer(
+          yield* optionsOf({ streamerId: producerId("streamer"), batchSize, rowsPerSecond: "max" })
+        ),
         services
       )
       yield* turns(after)
@@ -201,7 +214,10 @@ it.scoped.prop(
         loop: false,
         timestamps: "original"
       })
-      const source = Context.get(yield* Layer.build(Layer.provide(layerSimulated, config)), TelemetrySource)
+      const source = Context.get(
+        yield* Layer.build(Layer.provide(layerSimulated, [config, layerRejects])),
+        TelemetrySource
+      )
       const whole = yield* (yield* source.open({ resumeAt: Option.none(), shard: wholeSource })).read(1_000)
       const samples = yield* samplesAfter(history, source)
       expect(samples.map(textOf)).toEqual(Option.getOrThrow(whole).samples.map(textOf))

@@ -1,35 +1,77 @@
-/** Streamers that run in this process. */
+/** Streamers that run in this process: one source, one pace, and a part of the rows for each. */
 import { Context, Effect, Layer } from "effect"
+import { streamerWindowBytes, streamerWindowBytesMin } from "../../protocol/Limits.ts"
 import { ProducerId } from "../../protocol/Log.ts"
+import { type ShardBy, shardsOf } from "../../protocol/Shard.ts"
 import type { Broker } from "../Broker.ts"
-import { drainedOnClose } from "../Drain.ts"
+import { drainAll, drainedOnClose } from "../Drain.ts"
+import { instanceIds } from "../InstanceIds.ts"
 import { Streamers } from "../Streamers.ts"
 import type { TelemetrySource } from "../TelemetrySource.ts"
-import { makeStreamer, type StreamerOptions } from "./streamer.ts"
+import * as Pace from "./Pace.ts"
+import { makeStreamer } from "./streamer.ts"
+
+export interface StreamersOptions {
+  /** The id of one; of several, what their ids begin with. */
+  readonly streamerId: ProducerId
+  readonly streamers: number
+  /** How several share the rows of the source. */
+  readonly shardBy: ShardBy
+  /** Samples in a full batch. */
+  readonly batchSize: number
+  /** How long a batch collects unless it is full. */
+  readonly collectIntervalMs: number
+  /** Of all of them together. */
+  readonly rowsPerSecond: number | "max"
+}
 
 export class StreamerConfig extends Context.Tag("telemetry/StreamerConfig")<
   StreamerConfig,
-  StreamerOptions
+  StreamersOptions
 >() {
-  static readonly defaults: StreamerOptions = {
+  static readonly defaults: StreamersOptions = {
     streamerId: ProducerId.make("streamer-1"),
+    streamers: 1,
+    shardBy: "host",
     batchSize: 100,
     collectIntervalMs: 5_000,
     rowsPerSecond: 1_000
   }
-  static readonly layer = (config: Partial<StreamerOptions> = {}): Layer.Layer<StreamerConfig> =>
+  static readonly layer = (config: Partial<StreamersOptions> = {}): Layer.Layer<StreamerConfig> =>
     Layer.succeed(StreamerConfig, { ...StreamerConfig.defaults, ...config })
 }
 
-/** Runs a streamer until the layer is closed, which drains it first. */
+/** Together they hold what one may hold, or a little each where they are very many. */
+const windowBytesOf = (streamers: number): number =>
+  Math.max(streamerWindowBytesMin, Math.floor(streamerWindowBytes / streamers))
+
+const make = Effect.gen(function* () {
+  const { streamerId, streamers, shardBy, rowsPerSecond, ...options } = yield* StreamerConfig
+  const pace = yield* Pace.make(rowsPerSecond)
+  const ids = instanceIds(streamerId, streamers)
+  return yield* Effect.forEach(shardsOf(streamers, shardBy), (shard) =>
+    makeStreamer({
+      ...options,
+      streamerId: ProducerId.make(ids[shard.index]!),
+      shard,
+      pace,
+      windowBytes: windowBytesOf(streamers)
+    })
+  )
+})
+
+/** Runs streamers until the layer is closed, which drains them first. */
 export const layer: Layer.Layer<Streamers, never, StreamerConfig | TelemetrySource | Broker> = Layer.scoped(
   Streamers,
   Effect.gen(function* () {
-    const streamer = yield* drainedOnClose(makeStreamer(yield* StreamerConfig), ({ drain }) => drain)
+    const streamers = yield* drainedOnClose(make, (started) => drainAll(started.map(({ drain }) => drain)))
     return Streamers.of({
-      progress: Effect.map(streamer.progress, (progress) => [progress]),
-      done: streamer.done,
-      drain: streamer.drain
+      progress: Effect.all(streamers.map(({ progress }) => progress)),
+      done: Effect.all(
+        streamers.map(({ done }) => done),
+        { concurrency: "unbounded", discard: true }
+      ),
+      drain: drainAll(streamers.map(({ drain }) => drain))
     })
   })
 )

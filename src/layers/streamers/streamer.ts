@@ -10,11 +10,10 @@ import {
   retryDelayMsMax,
   retryDelayMsMin,
   streamerReadRowsMin,
-  streamerWindowBatches,
-  streamerWindowBytes
+  streamerWindowBatches
 } from "../../protocol/Limits.ts"
 import { type ProducerId, sequenceOf } from "../../protocol/Log.ts"
-import { wholeSource } from "../../protocol/Shard.ts"
+import type { Shard } from "../../protocol/Shard.ts"
 import type { StreamerFact } from "../../protocol/StreamerFact.ts"
 import { Broker, type ProducerSession } from "../Broker.ts"
 import { type Actor, type Handlers, noEvents, onStop, spawn } from "../Interpreter.ts"
@@ -23,15 +22,20 @@ import { type SourceReader, TelemetrySource } from "../TelemetrySource.ts"
 import * as Timers from "../Timers.ts"
 import * as Trace from "../Trace.ts"
 import { Outbox } from "./Outbox.ts"
-import * as Pace from "./Pace.ts"
+import type * as Pace from "./Pace.ts"
 
 export interface StreamerOptions {
   readonly streamerId: ProducerId
+  /** Which rows of the source it reads. */
+  readonly shard: Shard
   /** Samples in a full batch. */
   readonly batchSize: number
   /** How long a batch collects unless it is full. */
   readonly collectIntervalMs: number
-  readonly rowsPerSecond: number | "max"
+  /** Shared by the streamers of a process. */
+  readonly pace: Pace.Pace
+  /** Bytes of batches that are sealed and not acknowledged. */
+  readonly windowBytes: number
 }
 
 export interface Streamer {
@@ -59,7 +63,6 @@ interface Resources {
   readonly source: TelemetrySource["Type"]
   readonly scope: Scope.Scope
   readonly outbox: Outbox
-  readonly pace: Pace.Pace
   readonly done: Deferred.Deferred<void, StreamerFailed>
   readonly stopReading: Deferred.Deferred<void>
   readonly timers: (fired: (timer: StreamerTimer) => void) => Timers.Timers<StreamerTimer>
@@ -74,17 +77,22 @@ const inBackground =
 /** Only what the race lets through is counted and kept: of a read that ended as it was stopped, all or nothing. */
 const readFrom = (
   reader: SourceReader,
-  { pace, outbox, progress, stopReading }: Resources,
+  { options: { pace }, outbox, progress, stopReading }: Resources,
   rowsMax: number
-): Effect.Effect<StreamerRequest> =>
-  pace.due(rowsMax).pipe(
+): Effect.Effect<StreamerRequest> => {
+  let unread = 0
+  const due = Effect.map(pace.take(rowsMax), (rows) => {
+    unread = rows
+    return rows
+  })
+  return due.pipe(
     Effect.flatMap(reader.read),
     Effect.raceFirst(Effect.as(Deferred.await(stopReading), "stopped" as const)),
     Effect.map((read): StreamerRequest => {
       if (read === "stopped") return { type: "RowsRead", samples: 0 }
       if (Option.isNone(read)) return { type: "SourceExhausted" }
       const { rowsRead, samples } = read.value
-      pace.spend(rowsRead)
+      unread -= rowsRead
       progress.rowsRead += rowsRead
       progress.samplesRead += samples.length
       outbox.add(read.value)
@@ -92,8 +100,10 @@ const readFrom = (
     }),
     Effect.catchTag("SourceError", ({ message }) =>
       Effect.succeed<StreamerRequest>({ type: "SourceFailed", problem: message })
-    )
+    ),
+    Effect.ensuring(Effect.sync(() => pace.giveBack(unread)))
   )
+}
 
 const publish = (
   session: ProducerSession,
@@ -142,7 +152,7 @@ const makeHandlers =
         ),
       openSource: ({ position }) =>
         start(
-          source.open({ resumeAt: Option.fromNullable(position), shard: wholeSource }).pipe(
+          source.open({ resumeAt: Option.fromNullable(position), shard: options.shard }).pipe(
             Effect.provideService(Scope.Scope, scope),
             Effect.map((opened): StreamerRequest => {
               reader = opened
@@ -186,7 +196,6 @@ export const makeStreamer = (
       source: yield* TelemetrySource,
       scope: yield* Effect.scope,
       outbox: new Outbox(options.streamerId),
-      pace: yield* Pace.make(options.rowsPerSecond),
       done: yield* Deferred.make<void, StreamerFailed>(),
       stopReading: yield* Deferred.make<void>(),
       timers: yield* Timers.make<StreamerTimer>(),
@@ -200,7 +209,7 @@ export const makeStreamer = (
         batchSize: options.batchSize,
         collectIntervalMs: options.collectIntervalMs,
         windowBatches: streamerWindowBatches,
-        windowBytes: streamerWindowBytes,
+        windowBytes: options.windowBytes,
         readRowsMax: Math.max(options.batchSize, streamerReadRowsMin),
         retryDelayMsMin,
         retryDelayMsMax
@@ -224,4 +233,4 @@ export const makeStreamer = (
       trace: trace.recent,
       snapshot: actor.snapshot
     }
-  })
+  }).pipe(Effect.annotateLogs({ streamer: options.streamerId }))
