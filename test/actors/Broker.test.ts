@@ -1,89 +1,32 @@
-/** What the Broker decides, as stories. */
+/** What the Broker decides about publishing, as stories. */
 import { describe, it } from "@effect/vitest"
 import { HashMap } from "effect"
-import { type BrokerState, brokerStepper } from "../../src/actors/Broker.ts"
-import type { PublishOutcome, PublishRun } from "../../src/actors/broker/Admission.ts"
 import type { BrokerFact } from "../../src/protocol/BrokerFact.ts"
-import { rememberedSequencesMin } from "../../src/protocol/Limits.ts"
+import { producersMax, producersPrunedAt, rememberedSequencesMin } from "../../src/protocol/Limits.ts"
 import {
   type LogBounds,
   offsetOf,
   ProducerId,
   type SourcePosition,
-  SubscriberId,
   sequenceOf
 } from "../../src/protocol/Log.ts"
-import { Story } from "./Story.ts"
-
-const streamer = ProducerId.make("streamer")
-const collector = SubscriberId.make("collector")
-const emptyLog: LogBounds = { oldest: offsetOf(0), next: offsetOf(0), bytes: 0, segments: [] }
-
-const broker = (recoverable?: BrokerState) =>
-  new Story(
-    brokerStepper,
-    brokerStepper.initial({
-      retentionBytes: 1_000,
-      bounds: emptyLog,
-      ...(recoverable === undefined ? {} : { recoverable })
-    })
-  )
-
-const group = { name: "group" }
-const run = (count: number, more: Partial<PublishRun> = {}): PublishRun => ({
+import {
+  accepted,
+  append,
+  appended,
+  broker,
+  collector,
+  committed,
   group,
-  index: 0,
-  session: 1,
-  count,
-  bytes: 10 * count,
-  producer: null,
-  ...more
-})
-const numbered = (firstSequence: number, count: number, more: Partial<PublishRun> = {}) =>
-  run(count, { producer: { id: streamer, firstSequence }, ...more })
-const publish = (...runs: ReadonlyArray<PublishRun>) => ({ type: "Publish" as const, runs })
-
-const appended = (firstOffset: number, count: number, firstSequence?: number): BrokerFact => ({
-  type: "BatchesAppended",
-  runs: [
-    {
-      firstOffset: offsetOf(firstOffset),
-      count,
-      bytes: 10 * count,
-      producer:
-        firstSequence === undefined
-          ? null
-          : {
-              id: streamer,
-              firstSequence: sequenceOf(firstSequence),
-              lastPosition: `row ${firstSequence + count - 1}` as SourcePosition
-            }
-    }
-  ]
-})
-const committed = (offset: number): BrokerFact => ({
-  type: "OffsetCommitted",
-  subscriberId: collector,
-  offset: offsetOf(offset)
-})
-
-const accepted = (outcome: Partial<Extract<PublishOutcome, { _tag: "Accepted" }>>): PublishOutcome => ({
-  _tag: "Accepted",
-  duplicates: 0,
-  duplicateOf: null,
-  appendedAt: null,
-  ...outcome
-})
-const settle = (...outcomes: ReadonlyArray<PublishOutcome>) => ({
-  type: "settlePublishes" as const,
-  params: { settlements: outcomes.map((outcome, index) => ({ group, index, outcome })) }
-})
-const append = (firstOffset: number, skip = 0, index = 0) => ({
-  type: "appendBatches" as const,
-  params: { takes: [{ group, index, skip, firstOffset: offsetOf(firstOffset) }] }
-})
-const wake = (end: number) => ({ type: "wakeSubscriptions" as const, params: { end: offsetOf(end) } })
-const measure = { type: "measureLog" as const, params: undefined }
+  measure,
+  numbered,
+  publish,
+  run,
+  settle,
+  startMs,
+  streamer,
+  wake
+} from "./BrokerStory.ts"
 
 describe("a publish", () => {
   it("gets the next offsets, and its answer when the append is a fact", () => {
@@ -157,8 +100,8 @@ describe("a publish", () => {
 
 describe("a log that is full", () => {
   const segments = [
-    { next: offsetOf(50), bytes: 500 },
-    { next: offsetOf(95), bytes: 450 }
+    { next: offsetOf(50), bytes: 500, newestMs: startMs },
+    { next: offsetOf(95), bytes: 450, newestMs: startMs + 10_000 }
   ]
   const bounds: LogBounds = { oldest: offsetOf(0), next: offsetOf(95), bytes: 950, segments }
   const dropped: LogBounds = { ...bounds, oldest: offsetOf(50), bytes: 450, segments: segments.slice(1) }
@@ -178,7 +121,7 @@ describe("a log that is full", () => {
     const state = {
       nextOffset: offsetOf(95),
       producers: HashMap.empty(),
-      checkpoints: HashMap.make([collector, offsetOf(60)])
+      checkpoints: HashMap.make([collector, { offset: offsetOf(60), seenMs: startMs }])
     }
     story
       .then(
@@ -236,69 +179,42 @@ describe("a producer that says hello", () => {
   })
 })
 
-describe("a subscriber", () => {
-  const subscribe = (subscription: number, resume = true) => ({
-    type: "Subscribe" as const,
-    replyTo: subscription,
-    subscription,
-    subscriberId: collector,
-    from: offsetOf(2),
-    resume
+describe("as many producers as are remembered", () => {
+  const numberedBy = (n: number): BrokerFact => ({
+    type: "BatchesAppended",
+    runs: [
+      {
+        firstOffset: offsetOf(n),
+        count: 1,
+        bytes: 10,
+        producer: { id: ProducerId.make(`producer-${n}`), firstSequence: sequenceOf(0), lastPosition: null }
+      }
+    ]
   })
-  const open = (subscription: number, start: number) => ({
-    type: "openSubscription" as const,
-    params: {
-      replyTo: subscription,
-      subscription,
-      subscriberId: collector,
-      start: offsetOf(start),
-      clamped: false
+  it("lose those that were idle for longest to new ones, many at a time, and it is logged", () => {
+    const story = broker().given(...Array.from({ length: producersPrunedAt - 1 }, (_, n) => numberedBy(n)))
+    const gone = Array.from({ length: producersPrunedAt - producersMax }, (_, n) => {
+      // The first one has published since.
+      return ProducerId.make(`producer-${n + 1}`)
+    })
+    const again: BrokerFact = {
+      type: "BatchesAppended",
+      runs: [
+        {
+          firstOffset: offsetOf(producersPrunedAt - 1),
+          count: 1,
+          bytes: 10,
+          producer: { id: ProducerId.make("producer-0"), firstSequence: sequenceOf(1), lastPosition: null }
+        }
+      ]
     }
-  })
-  const commit = (subscription: number, offset: number) => ({
-    type: "Commit" as const,
-    replyTo: 9,
-    subscription,
-    subscriberId: collector,
-    offset: offsetOf(offset)
-  })
-
-  it("that resumes gets a checkpoint where it starts, and starts at it from then on", () => {
-    const opened: BrokerFact = { type: "SubscriptionOpened", subscriberId: collector, offset: offsetOf(2) }
-    broker()
-      .given(appended(0, 5))
-      .when(subscribe(1))
-      .then({ type: "record", params: { fact: opened } })
-      .when(opened)
-      .then(open(1, 2))
-      .given(committed(4))
-      .when(subscribe(2))
-      .then({ type: "endSubscription", params: { subscription: 1 } }, open(2, 4))
-  })
-
-  it("that does not resume starts where it says, nearest to that what the log has", () => {
-    broker()
-      .given(appended(0, 5), committed(4))
-      .when(subscribe(1, false))
-      .then(open(1, 2))
-      .when({ ...subscribe(1, false), from: offsetOf(9) })
-      .then(
-        { type: "endSubscription", params: { subscription: 1 } },
-        { type: "openSubscription", params: { ...open(1, 5).params, clamped: true } }
-      )
-  })
-
-  it("commits as long as it holds the subscription, and never lowers its checkpoint", () => {
-    broker()
-      .given(appended(0, 5), subscribe(1, false))
-      .when(commit(1, 3))
-      .then({ type: "record", params: { fact: committed(3) } })
-      .when(committed(3))
-      .then({ type: "answerCommit", params: { replyTo: 9, offset: offsetOf(3) } })
-      .when(commit(1, 2))
-      .then({ type: "answerCommit", params: { replyTo: 9, offset: offsetOf(3) } })
-      .given(subscribe(2, false))
-      .when(commit(1, 4))
-      .then({ type: "refuseCommit", params: { replyTo: 9, reason: "not_holder" } })
+    story
+      .when(again)
+      .then(settle(), wake(producersPrunedAt))
+      .when(numberedBy(producersPrunedAt))
+      .then(settle(), wake(producersPrunedAt + 1), {
+        type: "tellForgotten",
+        params: { producerIds: gone }
+      })
   })
 })

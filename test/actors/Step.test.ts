@@ -11,7 +11,7 @@ import { command, fold, stepper } from "../../src/actors/Step.ts"
 import { streamerMachine, streamerStepper } from "../../src/actors/Streamer.ts"
 import { subscriptionMachine, subscriptionStepper } from "../../src/actors/Subscription.ts"
 import { offsetOf } from "../../src/protocol/Log.ts"
-import { BrokerWorld, brokerHistory } from "../properties/worlds/broker.ts"
+import { BrokerWorld, blockingPolicy, brokerHistory } from "../properties/worlds/broker.ts"
 import { CollectorWorld, collectorHistory } from "../properties/worlds/collector.ts"
 import { deepFreeze, plain } from "../properties/worlds/Play.ts"
 import { StreamerWorld, streamerHistory, streamerInput } from "../properties/worlds/streamer.ts"
@@ -103,7 +103,7 @@ describe("a step through the reused scope is xstate's transition, and leaves its
 
   it("the initial snapshots too", () => {
     const bounds = { oldest: offsetOf(0), next: offsetOf(0), bytes: 0, segments: [] }
-    const broker = { retentionBytes: 1_000, bounds }
+    const broker = { policy: blockingPolicy(1_000), nowMs: 0, bounds }
     expect(seen(brokerStepper.initial(broker))).toEqual(
       seen(initialTransition(brokerMachine, broker) as unknown as Outcome)
     )

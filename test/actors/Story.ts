@@ -25,6 +25,11 @@ export class Story<Snapshot, Event, Command> {
     return this
   }
 
+  /** What an event is answered with, for a story that looks at it in its own way. */
+  commandsOf(event: Event): ReadonlyArray<Command> {
+    return this.when(event).commands
+  }
+
   // biome-ignore lint/suspicious/noThenProperty: given, when, then; nobody awaits a story
   then(...commands: ReadonlyArray<Command>): this {
     expect(plain(this.commands)).toEqual(plain(commands))

@@ -48,7 +48,7 @@ const blocking = (test: Test): void => {
   test(
     "publishing waits until commits free space, and then goes on",
     Effect.gen(function* () {
-      const subscription = yield* subscribe("s", { resume: true })
+      const subscription = yield* subscribe("s", { resume: "always" })
       const { published, waiting } = yield* fill
       expect((yield* (yield* Broker).stats).logBytes).toBeLessThanOrEqual(small.retentionBytes)
       yield* receiveUntil(subscription, published)
@@ -62,7 +62,7 @@ const blocking = (test: Test): void => {
   test(
     "no publish overtakes one that waits",
     Effect.gen(function* () {
-      const subscription = yield* subscribe("s", { resume: true })
+      const subscription = yield* subscribe("s", { resume: "always" })
       const { published, waiting } = yield* fill
       const later = yield* Effect.fork(publish("small"))
       const session = yield* hello("p")
@@ -82,7 +82,7 @@ const blocking = (test: Test): void => {
   test(
     "calls on one session stay in order however many bytes wait",
     Effect.gen(function* () {
-      const subscription = yield* subscribe("s", { resume: true })
+      const subscription = yield* subscribe("s", { resume: "always" })
       const session = yield* hello("p")
       const megabytes = new Uint8Array(12 * 1024 * 1024)
       const calls = Array.from({ length: 9 }, (_, sequence) => ({
@@ -104,7 +104,7 @@ const blocking = (test: Test): void => {
   test(
     "a hello fences what its producer has waiting, at once, whatever waits before it",
     Effect.gen(function* () {
-      const subscription = yield* subscribe("s", { resume: true })
+      const subscription = yield* subscribe("s", { resume: "always" })
       const first = yield* hello("p")
       const { published, waiting } = yield* fill
       const fenced = yield* Effect.fork(Effect.flip(first.publish(numbered(0, ["of the first session"]))))
@@ -144,7 +144,7 @@ const blocking = (test: Test): void => {
   test(
     "a group larger than the whole log goes through it while it is read",
     Effect.gen(function* () {
-      const subscription = yield* subscribe("s", { resume: true })
+      const subscription = yield* subscribe("s", { resume: "always" })
       const texts = Array.from({ length: 30 }, (_, n) => large(`${n}`))
       const broker = yield* Broker
       const publishing = yield* Effect.fork(broker.publish(texts.map(payload)))
@@ -184,6 +184,28 @@ const dropping = (test: Test): void => {
       ])
     }),
     small
+  )
+  test(
+    "with drop_oldest nobody is waited for: whoever is overtaken goes on at the oldest, and the gap is told and counted",
+    Effect.gen(function* () {
+      const broker = yield* Broker
+      const slow = yield* subscribe("slow", { resume: "always", creditMessages: 1 })
+      const texts = Array.from({ length: 30 }, (_, n) => large(`${n}`))
+      for (const text of texts) yield* publish(text)
+      const { oldestOffset, checkpoints } = yield* broker.stats
+      expect(checkpoints).toMatchObject([{ subscriberId: "slow", offset: 0, holdsBackForMs: null }])
+      expect(oldestOffset).toBeGreaterThan(1)
+      expect(yield* receive(slow)).toEqual(messages(0, texts[0]!))
+      yield* commit(slow, 1)
+      expect(yield* receive(slow)).toEqual([
+        { from: 1, to: oldestOffset },
+        ...messages(oldestOffset, texts[oldestOffset]!)
+      ])
+      const { subscribers, gaps } = yield* broker.stats
+      expect(subscribers).toMatchObject([{ subscriberId: "slow", messagesMissed: oldestOffset - 1 }])
+      expect(gaps).toEqual({ count: 1, messages: oldestOffset - 1 })
+    }),
+    { ...small, whenFull: "drop_oldest" }
   )
   test(
     "below the oldest message means at the oldest, and says so",

@@ -36,7 +36,7 @@ export const subscribe = (name: string, options: Partial<Omit<SubscribeOptions, 
     broker.subscribe({
       subscriberId: SubscriberId.make(name),
       from: "earliest",
-      resume: false,
+      resume: "never",
       creditMessages: 1_000_000,
       creditBytes: 1_000_000_000,
       ...options

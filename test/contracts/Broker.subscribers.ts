@@ -1,7 +1,7 @@
 /** The part of the Broker contract about reading: where to start, checkpoints, takeover, credit, figures. */
 import { expect } from "@effect/vitest"
 import { Effect, Scope } from "effect"
-import { Broker, CommitRefused, SubscriptionTakenOver } from "../../src/layers/Broker.ts"
+import { AcknowledgeRefused, Broker, SubscriptionTakenOver } from "../../src/layers/Broker.ts"
 import { offsetOf } from "../../src/protocol/Log.ts"
 import type { Test } from "./Broker.contract.ts"
 import {
@@ -76,9 +76,9 @@ const checkpoints = (test: Test): void => {
     "a subscriber that resumes and has no checkpoint gets one where it starts, at once",
     Effect.gen(function* () {
       yield* publish("a", "b")
-      yield* Effect.scoped(subscribe("s", { from: "latest", resume: true }))
+      yield* Effect.scoped(subscribe("s", { from: "latest", resume: "always" }))
       yield* publish("c")
-      const again = yield* subscribe("s", { from: "earliest", resume: true })
+      const again = yield* subscribe("s", { from: "earliest", resume: "always" })
       expect([again.start, again.clamped]).toEqual([2, false])
       expect(yield* receiveUntil(again, 3)).toEqual(messages(2, "c"))
     })
@@ -89,12 +89,12 @@ const checkpoints = (test: Test): void => {
       yield* publish("a", "b", "c", "d")
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const first = yield* subscribe("s", { resume: true })
+          const first = yield* subscribe("s", { resume: "always" })
           yield* receiveUntil(first, 4)
           expect(yield* commit(first, 2)).toBe(2)
         })
       )
-      const again = yield* subscribe("s", { resume: true })
+      const again = yield* subscribe("s", { resume: "always" })
       expect(again.start).toBe(2)
       expect(yield* receiveUntil(again, 4)).toEqual(messages(2, "c", "d"))
     })
@@ -105,7 +105,7 @@ const checkpoints = (test: Test): void => {
       yield* publish("a", "b", "c")
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const first = yield* subscribe("s", { resume: true })
+          const first = yield* subscribe("s", { resume: "always" })
           yield* receiveUntil(first, 3)
           yield* commit(first, 2)
         })
@@ -116,7 +116,7 @@ const checkpoints = (test: Test): void => {
           expect(yield* receiveUntil(other, 3)).toEqual(messages(0, "a", "b", "c"))
         })
       )
-      expect((yield* subscribe("s", { resume: true })).start).toBe(2)
+      expect((yield* subscribe("s", { resume: "always" })).start).toBe(2)
     })
   )
   test(
@@ -125,14 +125,14 @@ const checkpoints = (test: Test): void => {
       yield* publish("a", "b", "c")
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const subscription = yield* subscribe("s", { resume: true })
+          const subscription = yield* subscribe("s", { resume: "always" })
           yield* receiveUntil(subscription, 3)
           expect(yield* commit(subscription, 3)).toBe(3)
           expect(yield* commit(subscription, 1)).toBe(3)
           expect(yield* commit(subscription, 3)).toBe(3)
         })
       )
-      expect((yield* subscribe("s", { resume: true })).start).toBe(3)
+      expect((yield* subscribe("s", { resume: "always" })).start).toBe(3)
     })
   )
   test(
@@ -141,24 +141,26 @@ const checkpoints = (test: Test): void => {
       yield* publish("a", "b", "c")
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const subscription = yield* subscribe("s", { resume: true, creditMessages: 2 })
+          const subscription = yield* subscribe("s", { resume: "always", creditMessages: 2 })
           yield* receiveUntil(subscription, 2)
-          expect(yield* Effect.flip(commit(subscription, 3))).toEqual(new CommitRefused({ offset: 3 }))
+          expect(yield* Effect.flip(commit(subscription, 3))).toEqual(
+            new AcknowledgeRefused({ offset: 3, reason: "beyond_delivered" })
+          )
           expect(yield* commit(subscription, 1)).toBe(1)
         })
       )
-      expect((yield* subscribe("s", { resume: true })).start).toBe(1)
+      expect((yield* subscribe("s", { resume: "always" })).start).toBe(1)
     })
   )
   test(
     "checkpoints of different subscribers are their own",
     Effect.gen(function* () {
       yield* publish("a", "b")
-      const one = yield* subscribe("one", { resume: true })
-      yield* subscribe("two", { resume: true })
+      const one = yield* subscribe("one", { resume: "always" })
+      yield* subscribe("two", { resume: "always" })
       yield* receiveUntil(one, 2)
       yield* commit(one, 2)
-      expect((yield* subscribe("two", { resume: true })).start).toBe(0)
+      expect((yield* subscribe("two", { resume: "always" })).start).toBe(0)
     })
   )
 }
@@ -168,10 +170,10 @@ const takeover = (test: Test): void => {
     "a subscription that is taken over is told, gets no more, and can commit no more",
     Effect.gen(function* () {
       yield* publish("a", "b")
-      const loser = yield* subscribe("s", { resume: true })
+      const loser = yield* subscribe("s", { resume: "always" })
       yield* receiveUntil(loser, 2)
       yield* commit(loser, 1)
-      const winner = yield* subscribe("s", { resume: true })
+      const winner = yield* subscribe("s", { resume: "always" })
       expect(winner.start).toBe(1)
       yield* publish("c")
       expect(yield* receiveUntil(winner, 3)).toEqual(messages(1, "b", "c"))
@@ -185,8 +187,8 @@ const takeover = (test: Test): void => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       yield* publish("a")
-      yield* Scope.extend(subscribe("s", { resume: true }), scope)
-      const winner = yield* subscribe("s", { resume: true })
+      yield* Scope.extend(subscribe("s", { resume: "always" }), scope)
+      const winner = yield* subscribe("s", { resume: "always" })
       yield* Scope.close(scope, yield* Effect.exit(Effect.void))
       yield* receiveUntil(winner, 1)
       expect(yield* commit(winner, 1)).toBe(1)
@@ -294,21 +296,28 @@ const figures = (test: Test): void => {
         nextOffset: 0,
         logBytes: 0,
         waitingRecords: 0,
-        producers: 0,
-        subscribers: []
+        fullForMs: null,
+        producers: [],
+        subscribers: [],
+        checkpoints: [],
+        gaps: { count: 0, messages: 0 }
       })
       yield* (yield* hello("p")).publish(numbered(0, ["a", "b", "c"]))
-      const reader = yield* subscribe("reader", { resume: true, creditMessages: 2 })
+      const reader = yield* subscribe("reader", { resume: "always", creditMessages: 2 })
       yield* receiveUntil(reader, 2)
       yield* commit(reader, 1)
       yield* receiveUntil(yield* subscribe("other", { from: offsetOf(1) }), 3)
       yield* receive(reader)
       const stats = yield* broker.stats
-      expect(stats).toMatchObject({ logId: empty.logId, oldestOffset: 0, nextOffset: 3, producers: 1 })
+      expect(stats).toMatchObject({ logId: empty.logId, oldestOffset: 0, nextOffset: 3 })
+      expect(stats.producers).toEqual([{ producerId: "p", lastSequence: 2 }])
       expect(stats.logBytes).toBeGreaterThan(0)
       expect(stats.subscribers).toEqual([
-        { subscriberId: "reader", currentOffset: 3, checkpoint: 1 },
-        { subscriberId: "other", currentOffset: 3, checkpoint: null }
+        { subscriberId: "reader", currentOffset: 3, checkpoint: 1, messagesMissed: 0 },
+        { subscriberId: "other", currentOffset: 3, checkpoint: null, messagesMissed: 0 }
+      ])
+      expect(stats.checkpoints).toMatchObject([
+        { subscriberId: "reader", offset: 1, isConnected: true, holdsBackForMs: Number.POSITIVE_INFINITY }
       ])
     })
   )

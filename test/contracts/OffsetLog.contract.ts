@@ -1,6 +1,6 @@
 /** What every offset log promises. The layer is built anew for each test. */
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, type Layer } from "effect"
+import { Effect, type Layer, TestClock } from "effect"
 import { OffsetLog, type RecordRun, recordBytes, runBytes } from "../../src/layers/OffsetLog.ts"
 import { offsetOf, ProducerId, type SourcePosition, sequenceOf } from "../../src/protocol/Log.ts"
 
@@ -53,6 +53,14 @@ export const offsetLogContract = <E>(name: string, layer: Layer.Layer<OffsetLog,
     it.effect(guarantee, () => Effect.provide(Effect.flatMap(OffsetLog, body), layer))
 
   describe(`${name}, an offset log,`, () => {
+    test("says of each segment when its newest record came", (log) =>
+      Effect.gen(function* () {
+        yield* TestClock.setTime(5_000)
+        yield* log.append([anonymous(0, 1)])
+        yield* TestClock.setTime(9_000)
+        yield* log.append([anonymous(1, 1)])
+        expect((yield* log.bounds).segments).toMatchObject([{ next: 2, newestMs: 9_000 }])
+      }))
     test("is empty at first, and reads nothing", (log) =>
       Effect.gen(function* () {
         expect(yield* log.bounds).toEqual({ oldest: 0, next: 0, bytes: 0, segments: [] })

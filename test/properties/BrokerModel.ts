@@ -1,3 +1,5 @@
+import type { Resume } from "../../src/actors/broker/State.ts"
+
 /** What a broker is, said as simply as it can be: a list, and four maps. Knows nothing of credit, groups or segments. */
 export class BrokerModel {
   readonly log: Array<string> = []
@@ -31,11 +33,11 @@ export class BrokerModel {
     return { duplicates, firstOffset: known.offsets.get(first) ?? null }
   }
 
-  subscribe(name: string, from: "earliest" | "latest" | number, resume: boolean) {
+  subscribe(name: string, from: "earliest" | "latest" | number, resume: Resume) {
     const asked = from === "earliest" ? 0 : from === "latest" ? this.log.length : from
-    const checkpoint = resume ? this.checkpoints.get(name) : undefined
+    const checkpoint = resume !== "never" ? this.checkpoints.get(name) : undefined
     const start = checkpoint ?? Math.min(asked, this.log.length)
-    if (resume) this.checkpoints.set(name, start)
+    if (resume === "always") this.checkpoints.set(name, start)
     this.cursors.set(name, start)
     return { start, clamped: checkpoint === undefined && asked > this.log.length }
   }

@@ -37,7 +37,7 @@ const operation = FastCheck.oneof(
       FastCheck.constantFrom<StartFrom>("earliest", "latest"),
       FastCheck.nat(40).map((offset): StartFrom => offsetOf(offset))
     ),
-    resume: FastCheck.boolean()
+    resume: FastCheck.constantFrom("never" as const, "if_known" as const, "always" as const)
   }),
   FastCheck.record({ type: FastCheck.constant("take" as const), name }),
   FastCheck.record({
@@ -190,7 +190,7 @@ class Real {
         oldestOffset: 0,
         nextOffset: log.length,
         waitingRecords: 0,
-        producers: producers.size
+        producers: expect.objectContaining({ length: producers.size })
       })
       const subscribers = [...stats.subscribers].sort((a, b) => (a.subscriberId < b.subscriberId ? -1 : 1))
       expect(subscribers.map(({ subscriberId, checkpoint }) => [subscriberId, checkpoint])).toEqual(

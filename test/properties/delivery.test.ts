@@ -100,7 +100,7 @@ class World {
       if (reader.subscription !== undefined) return reader.subscription
       const scope = yield* Scope.make()
       const opened = yield* Scope.extend(
-        Effect.provideService(subscribe(reader.name, { resume: true }), Broker, this.broker!),
+        Effect.provideService(subscribe(reader.name, { resume: "always" }), Broker, this.broker!),
         scope
       )
       expect(opened.start, "a commit that was acknowledged is never lost").toBeGreaterThanOrEqual(

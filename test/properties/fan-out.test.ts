@@ -35,7 +35,7 @@ const operation = FastCheck.oneof(
         FastCheck.constantFrom<StartFrom>("earliest", "latest"),
         FastCheck.nat(30).map((offset): StartFrom => offsetOf(offset))
       ),
-      resume: FastCheck.boolean(),
+      resume: FastCheck.constantFrom("never" as const, "if_known" as const, "always" as const),
       /** Slow ones take nothing until all is over. */
       isSlow: FastCheck.boolean(),
       creditMessages: FastCheck.integer({ min: 1, max: 10 })

@@ -6,6 +6,7 @@ import { BrokerConfig, layerEmbedded } from "../../src/layers/broker/embedded.ts
 import * as MemoryJournal from "../../src/layers/journal/memory.ts"
 import { OffsetLog } from "../../src/layers/OffsetLog.ts"
 import * as MemoryLog from "../../src/layers/offset-log/memory.ts"
+import * as Rejects from "../../src/layers/Rejects.ts"
 import {
   commit,
   endOf,
@@ -105,7 +106,7 @@ const layerOver = (witness: Witness, segmentBytes: number) => {
     Context.make(OffsetLog, witnessed(Context.get(built, OffsetLog), witness))
   )
   const config = BrokerConfig.layer({ retentionBytes: witness.retentionBytes })
-  return Layer.provide(layerEmbedded, Layer.mergeAll(log, MemoryJournal.layerMemory, config))
+  return Layer.provide(layerEmbedded, Layer.mergeAll(log, MemoryJournal.layerMemory, config, Rejects.layer))
 }
 
 const bytesOf = (size: Size, { retentionBytes }: Witness): number =>
@@ -158,7 +159,7 @@ const followWithCheckpoint = (behaviour: Committer, name: string, end: number, w
     /** It holds something back from here once; the next time it commits all. */
     let heldFrom = -1
     const sitting = Effect.gen(function* () {
-      const subscription = yield* subscribe(name, { resume: true, creditMessages })
+      const subscription = yield* subscribe(name, { resume: "always", creditMessages })
       if (committed === -1) committed = subscription.start
       expect(subscription.start, "it goes on where it committed").toBe(committed)
       const received: Array<Received> = []

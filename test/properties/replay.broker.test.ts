@@ -1,9 +1,12 @@
 /** What a broker recovers is what it was: its machine over any history of requests, refusals and appends that fail. */
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck, HashMap, Schema } from "effect"
-import { BrokerState, brokerStepper } from "../../src/actors/Broker.ts"
+import { brokerStepper } from "../../src/actors/Broker.ts"
+import { holdsBackForMs } from "../../src/actors/broker/Presence.ts"
+import { heldBackFrom } from "../../src/actors/broker/Retention.ts"
+import { BrokerState } from "../../src/actors/broker/State.ts"
 import { fold } from "../../src/actors/Step.ts"
-import { rememberedSequencesMin } from "../../src/protocol/Limits.ts"
+import { checkpointUnseenMsMax, rememberedSequencesMin, seenIntervalMs } from "../../src/protocol/Limits.ts"
 import { BrokerWorld, brokerHistory, cuts, regrouped } from "./worlds/broker.ts"
 import { plain } from "./worlds/Play.ts"
 
@@ -14,7 +17,8 @@ const throughStorage = (state: BrokerState): BrokerState =>
 /** A broker that starts from some state, over the log that the world has. */
 const startFrom = (world: BrokerWorld, recoverable?: BrokerState) =>
   brokerStepper.initial({
-    retentionBytes: world.retentionBytes,
+    policy: world.policy,
+    nowMs: 0,
     bounds: world.bounds(),
     ...(recoverable === undefined ? {} : { recoverable })
   })[0]
@@ -114,17 +118,19 @@ describe("the Broker, over any history,", () => {
   )
 
   it.prop(
-    "never holds more than its retention, and keeps whatever a checkpoint has not passed",
+    "never holds more than its retention, and keeps whatever a checkpoint that holds it back has not passed",
     { history: brokerHistory },
     ({ history }) => {
       const world = new BrokerWorld(history).run(history.ops)
-      expect(world.bounds().bytes).toBeLessThanOrEqual(world.retentionBytes)
+      expect(world.bounds().bytes).toBeLessThanOrEqual(world.policy.retentionBytes)
       for (const { before, event } of world.play.steps) {
         if (event.type !== "LogMeasured") continue
-        for (const checkpoint of HashMap.values(before.context.recoverable.checkpoints)) {
+        const { recoverable, volatile } = before.context
+        for (const [subscriberId, checkpoint] of recoverable.checkpoints) {
+          if (holdsBackForMs(subscriberId, checkpoint, volatile) === null) continue
           // A subscription may start below the oldest only where it asked for less than there was.
-          if (checkpoint >= before.context.volatile.oldest) {
-            expect(event.bounds.oldest).toBeLessThanOrEqual(checkpoint)
+          if (checkpoint.offset >= volatile.oldest) {
+            expect(event.bounds.oldest).toBeLessThanOrEqual(checkpoint.offset)
           }
         }
       }
@@ -133,18 +139,37 @@ describe("the Broker, over any history,", () => {
   )
 
   it.prop(
-    "lets nothing wait for which there is room, or could be",
+    "lets nothing wait for which there is room, or could be, and keeps nothing that is too old",
     { history: brokerHistory },
     ({ history }) => {
-      const world = new BrokerWorld(history).run(history.ops)
-      const first = world.play.snapshot.context.volatile.waiting[0]
-      if (first === undefined) return
+      const world = new BrokerWorld(history).run([...history.ops, { op: "tick", afterMs: 1_000 }])
+      const { recoverable, volatile } = world.play.snapshot.context
       const { bytes, segments, next } = world.bounds()
-      expect(bytes + first.bytes).toBeGreaterThan(world.retentionBytes)
-      const done = Math.min(next, ...HashMap.values(world.recoverable.checkpoints))
-      expect(segments[0]?.next).toBeGreaterThan(done)
+      const from = heldBackFrom(recoverable.checkpoints, next, volatile)
+      const [oldest] = segments
+      if (oldest === undefined || oldest.next > from) return
+      const { retentionBytes, retentionMs } = world.policy
+      const first = volatile.waiting[0]
+      expect(bytes + (first?.bytes ?? 0)).toBeLessThanOrEqual(retentionBytes)
+      expect(first).toBe(undefined)
+      if (retentionMs !== null) expect(volatile.nowMs - oldest.newestMs).toBeLessThanOrEqual(retentionMs)
     },
     { fastCheck: { numRuns: 600 } }
+  )
+
+  it.prop(
+    "knows of each subscriber whose checkpoint it keeps that it was there lately",
+    { history: brokerHistory },
+    ({ history }) => {
+      const world = new BrokerWorld(history).run([...history.ops, { op: "tick", afterMs: 1_000 }])
+      const { recoverable, volatile } = world.play.snapshot.context
+      for (const [subscriberId, { seenMs }] of recoverable.checkpoints) {
+        const awayMs = volatile.nowMs - seenMs
+        const isThere = HashMap.has(volatile.holders, subscriberId)
+        expect(awayMs).toBeLessThanOrEqual(isThere ? seenIntervalMs : checkpointUnseenMsMax)
+      }
+    },
+    options
   )
 
   it.prop(

@@ -11,6 +11,7 @@ import { handling, setupBroker } from "./Setup.ts"
 /** Admits what fits, in order. One append at a time: what it leaves waiting is looked at again when it has ended. */
 export const admitWaiting = setupBroker.enqueueActions(({ context, enqueue }) => {
   const { recoverable, volatile } = context
+  if (volatile.settlements.length > 0) return
   const { takes, settlements, waiting } = admit(
     {
       nextOffset: recoverable.nextOffset,

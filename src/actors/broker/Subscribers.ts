@@ -169,9 +169,8 @@ export const subscribers = handling({
           recoverable: { ...recoverable, checkpoints },
           volatile: { ...volatile, unsubscribing: null }
         })
-        if (volatile.unsubscribing !== null) {
-          enqueue({ type: "answerUnsubscribe", params: volatile.unsubscribing })
-        }
+        if (volatile.unsubscribing === null) return
+        enqueue({ type: "answerUnsubscribe", params: volatile.unsubscribing })
         if (volatile.waiting.length > 0) enqueue({ type: "measureLog", params: undefined })
       })
     }

@@ -6,17 +6,18 @@ import { Journal, type JournalFailed } from "../../../src/layers/Journal.ts"
 import * as MemoryJournal from "../../../src/layers/journal/memory.ts"
 import { OffsetLog } from "../../../src/layers/OffsetLog.ts"
 import * as MemoryLog from "../../../src/layers/offset-log/memory.ts"
+import * as Rejects from "../../../src/layers/Rejects.ts"
 import { segmentsPerRetention } from "../../../src/protocol/Limits.ts"
 
 export interface Ground {
   readonly log: OffsetLog["Type"]
   readonly journal: Journal["Type"]
+  readonly rejects: Rejects.Rejects["Type"]
   /** A broker over it, recovered from what it holds. Closing the scope ends it where it is, as a kill would. */
   readonly openBroker: Effect.Effect<Broker["Type"], JournalFailed, Scope.Scope>
 }
 
-export interface GroundOptions {
-  readonly retentionBytes?: number
+export interface GroundOptions extends Partial<BrokerConfig["Type"]> {
   /** What stands between the log, or the journal, and the broker. */
   readonly wrapLog?: (log: OffsetLog["Type"]) => OffsetLog["Type"]
   readonly wrapJournal?: (journal: Journal["Type"]) => Journal["Type"]
@@ -25,28 +26,37 @@ export interface GroundOptions {
 export const makeGround = ({
   retentionBytes = BrokerConfig.defaults.retentionBytes,
   wrapLog = (log) => log,
-  wrapJournal = (journal) => journal
+  wrapJournal = (journal) => journal,
+  ...policy
 }: GroundOptions = {}): Effect.Effect<Ground, never, Scope.Scope> =>
   Effect.gen(function* () {
     const segmentBytes = Math.ceil(retentionBytes / segmentsPerRetention)
     const built = yield* Layer.build(
-      Layer.merge(
+      Layer.mergeAll(
         MemoryLog.layerMemory.pipe(Layer.provide(MemoryLog.MemoryLogConfig.layer({ segmentBytes }))),
-        MemoryJournal.layerMemory
+        MemoryJournal.layerMemory,
+        Rejects.layer
       )
     )
     const log = wrapLog(Context.get(built, OffsetLog))
+    const rejects = Context.get(built, Rejects.Rejects)
     const journal = wrapJournal(Context.get(built, Journal))
     const broker = layerEmbedded.pipe(
       Layer.provide(
         Layer.mergeAll(
           Layer.succeed(OffsetLog, log),
           Layer.succeed(Journal, journal),
-          BrokerConfig.layer({ retentionBytes })
+          Layer.succeed(Rejects.Rejects, rejects),
+          BrokerConfig.layer({ retentionBytes, ...policy })
         )
       )
     )
-    return { log, journal, openBroker: Effect.map(Layer.build(Layer.fresh(broker)), Context.get(Broker)) }
+    return {
+      log,
+      journal,
+      rejects,
+      openBroker: Effect.map(Layer.build(Layer.fresh(broker)), Context.get(Broker))
+    }
   })
 
 /** A fresh broker each time it is built. */

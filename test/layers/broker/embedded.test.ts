@@ -42,10 +42,10 @@ describe("a broker that is opened again over the same log and journal", () => {
           yield* (yield* hello("p")).publish(numbered(0, ["a", "b"]))
           yield* publish("c")
           yield* (yield* hello("q")).publish(numbered(5, ["d"]))
-          const reader = yield* subscribe("reader", { resume: true })
+          const reader = yield* subscribe("reader", { resume: "always" })
           yield* receiveUntil(reader, 4)
           yield* commit(reader, 2)
-          yield* subscribe("opened", { from: "latest", resume: true })
+          yield* subscribe("opened", { from: "latest", resume: "always" })
         })
       )
       yield* during(
@@ -55,9 +55,9 @@ describe("a broker that is opened again over the same log and journal", () => {
           expect([p.lastSequence, p.lastPosition]).toEqual([1, "at 1"])
           expect([q.lastSequence, q.lastPosition]).toEqual([5, "at 5"])
           expect(yield* p.publish(numbered(1, ["b", "e"]))).toEqual({ duplicates: 1, firstOffset: 1 })
-          const reader = yield* subscribe("reader", { resume: true })
+          const reader = yield* subscribe("reader", { resume: "always" })
           expect(yield* receiveUntil(reader, 5)).toEqual(messages(2, "c", "d", "e"))
-          expect((yield* subscribe("opened", { resume: true })).start).toBe(4)
+          expect((yield* subscribe("opened", { resume: "always" })).start).toBe(4)
         })
       )
     })
@@ -70,7 +70,7 @@ describe("a broker that is opened again over the same log and journal", () => {
         ground,
         Effect.gen(function* () {
           yield* (yield* hello("p")).publish(numbered(0, ["a"]))
-          const reader = yield* subscribe("reader", { resume: true })
+          const reader = yield* subscribe("reader", { resume: "always" })
           for (let n = 0; n < 30; n++) {
             const { firstOffset } = yield* publish(large(n))
             yield* receiveUntil(reader, firstOffset! + 1)
@@ -86,7 +86,7 @@ describe("a broker that is opened again over the same log and journal", () => {
           expect([session.lastSequence, session.lastPosition]).toEqual([0, "at 0"])
           expect(yield* session.publish(numbered(0, ["a"]))).toEqual({ duplicates: 1, firstOffset: 0 })
           expect(yield* session.publish(numbered(1, ["b"]))).toEqual({ duplicates: 0, firstOffset: 31 })
-          expect((yield* subscribe("reader", { resume: true })).start).toBe(31)
+          expect((yield* subscribe("reader", { resume: "always" })).start).toBe(31)
         })
       )
     })
@@ -132,7 +132,7 @@ describe("a broker that ends", () => {
       const broker = yield* Scope.extend(ground.openBroker, scope)
       yield* Effect.provideService(
         Effect.gen(function* () {
-          const reader = yield* subscribe("reader", { resume: true })
+          const reader = yield* subscribe("reader", { resume: "always" })
           const session = yield* hello("p")
           const idle = yield* subscribe("idle", { from: "latest" })
           const texts = Array.from({ length: 30 }, (_, n) => large(n))
@@ -160,7 +160,7 @@ describe("a broker that ends", () => {
       yield* during(
         ground,
         Effect.gen(function* () {
-          const reader = yield* subscribe("reader", { resume: true })
+          const reader = yield* subscribe("reader", { resume: "always" })
           const idle = yield* subscribe("idle", { from: "latest" })
           const waiting = yield* Effect.fork(Effect.flip(Effect.forever(idle.deliveries)))
           yield* publish("a")
@@ -177,7 +177,7 @@ describe("a broker that ends", () => {
       yield* during(
         ground,
         Effect.gen(function* () {
-          expect((yield* subscribe("reader", { resume: true })).start).toBe(0)
+          expect((yield* subscribe("reader", { resume: "always" })).start).toBe(0)
           expect(yield* publish("b")).toEqual({ duplicates: 0, firstOffset: 1 })
         })
       )

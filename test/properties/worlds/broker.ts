@@ -1,17 +1,13 @@
 /** A world for the Broker machine: a log of records that may fail to append, a journal, and clients that err in every way. */
 import { FastCheck, HashMap, Option } from "effect"
-import {
-  type BrokerRequest,
-  type BrokerSnapshot,
-  type BrokerState,
-  brokerStepper
-} from "../../../src/actors/Broker.ts"
+import { type BrokerSnapshot, brokerStepper } from "../../../src/actors/Broker.ts"
 import type { PublishRun, Settlement, Take } from "../../../src/actors/broker/Admission.ts"
+import type { BrokerPolicy, BrokerRequest, BrokerState, Resume } from "../../../src/actors/broker/State.ts"
 import { describeRun, type RecordRun, runBytes, sliceRun } from "../../../src/layers/OffsetLog.ts"
-import type { BrokerFact, JournalledBrokerFact } from "../../../src/protocol/BrokerFact.ts"
+import { type BrokerFact, isBrokerFact, type JournalledBrokerFact } from "../../../src/protocol/BrokerFact.ts"
 import {
   type LogBounds,
-  type Offset,
+  type LogSegment,
   offsetOf,
   ProducerId,
   type Run,
@@ -37,9 +33,11 @@ export type BrokerOp =
       readonly fails: boolean
     }
   | { readonly op: "hello"; readonly producer: number; readonly session: number }
-  | { readonly op: "subscribe"; readonly subscriber: number; readonly from: number; readonly resume: boolean }
+  | { readonly op: "subscribe"; readonly subscriber: number; readonly from: number; readonly resume: Resume }
   | { readonly op: "commit"; readonly subscriber: number; readonly share: number; readonly stale: boolean }
   | { readonly op: "leave"; readonly subscriber: number }
+  | { readonly op: "unsubscribe"; readonly subscriber: number; readonly stale: boolean }
+  | { readonly op: "tick"; readonly afterMs: number }
 
 const few = FastCheck.nat(2)
 
@@ -63,7 +61,12 @@ export const brokerOp: FastCheck.Arbitrary<BrokerOp> = FastCheck.oneof(
       op: FastCheck.constant("subscribe" as const),
       subscriber: few,
       from: FastCheck.integer({ min: -2, max: 100 }),
-      resume: FastCheck.boolean()
+      resume: FastCheck.constantFrom(
+        "never" as const,
+        "if_known" as const,
+        "always" as const,
+        "always" as const
+      )
     })
   },
   {
@@ -75,17 +78,39 @@ export const brokerOp: FastCheck.Arbitrary<BrokerOp> = FastCheck.oneof(
       stale: FastCheck.constantFrom(false, false, false, true)
     })
   },
-  FastCheck.record({ op: FastCheck.constant("leave" as const), subscriber: few })
+  FastCheck.record({ op: FastCheck.constant("leave" as const), subscriber: few }),
+  FastCheck.record({
+    op: FastCheck.constant("unsubscribe" as const),
+    subscriber: few,
+    stale: FastCheck.constantFrom(false, false, false, true)
+  }),
+  {
+    weight: 2,
+    arbitrary: FastCheck.record({
+      op: FastCheck.constant("tick" as const),
+      // Within a minute, an hour, a day, a fortnight.
+      afterMs: FastCheck.constantFrom(1_000, 59_000, 61_000, 3_700_000, 90_000_000, 1_300_000_000)
+    })
+  }
 )
 
 /** A log that is full after some dozens of records, and one that never is. */
 export const retentionRecords = FastCheck.constantFrom(100, 100_000)
 export const brokerHistory = FastCheck.record({
   ops: FastCheck.array(brokerOp, { maxLength: 30, size: "max" }),
-  retentionRecords
+  retentionRecords,
+  retentionMs: FastCheck.constantFrom(null, null, 3_600_000),
+  whenFull: FastCheck.constantFrom("block" as const, "block" as const, "drop_oldest" as const)
 })
-export const isBrokerFact = (event: BrokerRequest | BrokerFact): event is BrokerFact =>
-  event.type === "BatchesAppended" || event.type === "SubscriptionOpened" || event.type === "OffsetCommitted"
+type BrokerHistory = typeof brokerHistory extends FastCheck.Arbitrary<infer A> ? A : never
+
+/** A policy that waits for every checkpoint of the last day. */
+export const blockingPolicy = (retentionBytes: number): BrokerPolicy => ({
+  retentionBytes,
+  retentionMs: null,
+  whenFull: "block",
+  subscriberTtlMs: 24 * 3_600_000
+})
 
 type BrokerCommand = ReturnType<typeof brokerStepper.initial>[1][number]
 type Group = { readonly id: number; readonly runs: ReadonlyArray<RecordRun> }
@@ -105,18 +130,19 @@ export class BrokerWorld {
     snapshot: undefined,
     entries: []
   }
-  private segments: ReadonlyArray<{ readonly next: Offset; readonly bytes: number }> = []
+  private segments: ReadonlyArray<LogSegment> = []
   private oldest = offsetOf(0)
   private appendFails = false
   private subscriptions = new Map<number, number>()
   private nextId = 0
-  readonly retentionBytes: number
+  private nowMs = 0
+  readonly policy: BrokerPolicy
 
-  constructor(history: { readonly retentionRecords: number }) {
-    this.retentionBytes = history.retentionRecords * recordSize
+  constructor({ retentionRecords, retentionMs, whenFull }: Omit<BrokerHistory, "ops">) {
+    this.policy = { ...blockingPolicy(retentionRecords * recordSize), retentionMs, whenFull }
     this.play = new Play({
       stepper: brokerStepper,
-      initial: brokerStepper.initial({ retentionBytes: this.retentionBytes, bounds: this.bounds() }),
+      initial: brokerStepper.initial({ policy: this.policy, nowMs: this.nowMs, bounds: this.bounds() }),
       isFact: isBrokerFact,
       handle: (command) => {
         this.commands.push(command)
@@ -163,6 +189,11 @@ export class BrokerWorld {
         const offset = offsetOf(Math.floor(this.recoverable.nextOffset * op.share))
         return { type: "Commit", replyTo, ...this.holder(op.subscriber, op.stale), offset }
       }
+      case "unsubscribe":
+        return { type: "Unsubscribe", replyTo, ...this.holder(op.subscriber, op.stale) }
+      case "tick":
+        this.nowMs += op.afterMs
+        return { type: "Tick", nowMs: this.nowMs }
     }
   }
 
@@ -247,10 +278,10 @@ export class BrokerWorld {
   private extend(count: number, bytes: number): void {
     const last = this.segments.at(-1)
     const begin = last?.next ?? this.oldest
-    const grown = { next: offsetOf(begin + count), bytes }
+    const grown = { next: offsetOf(begin + count), bytes, newestMs: this.nowMs }
     this.segments =
       last !== undefined && last.bytes < segmentRecords * recordSize
-        ? [...this.segments.slice(0, -1), { next: grown.next, bytes: last.bytes + bytes }]
+        ? [...this.segments.slice(0, -1), { ...grown, bytes: last.bytes + bytes }]
         : [...this.segments, grown]
   }
 }
