@@ -1,5 +1,5 @@
 /** The collectors of this process: they read the log and persist what they read. */
-import { Context, type Effect, Schema } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import type { Offset } from "../protocol/Log.ts"
 import type { BrokerUnavailable } from "./Broker.ts"
 
@@ -19,6 +19,8 @@ export interface CollectorProgress {
   readonly messagesReceived: number
   /** Samples that the store acknowledged; one that is stored again after a redelivery counts again. */
   readonly samplesStored: number
+  /** Samples that the store refused, too old ones included. */
+  readonly samplesRefused: number
   /** Messages that retention dropped before this collector read them. */
   readonly messagesMissed: number
   readonly checkpoint: Offset
@@ -32,5 +34,13 @@ export class Collectors extends Context.Tag("telemetry/Collectors")<
     readonly drain: Effect.Effect<void, CollectorFailed | BrokerUnavailable>
     /** Completes when a collector has failed. */
     readonly failed: Effect.Effect<never, CollectorFailed>
+    /** Completes when the subscription of every collector has been opened: nothing published from now on is missed. */
+    readonly subscribed: Effect.Effect<void, CollectorFailed>
   }
 >() {}
+
+/** Builds a layer once every collector has subscribed. */
+export const afterSubscribing = <A, E, R>(
+  layer: Layer.Layer<A, E, R>
+): Layer.Layer<A, E | CollectorFailed, R | Collectors> =>
+  Layer.unwrapEffect(Effect.flatMap(Collectors, ({ subscribed }) => Effect.as(subscribed, layer)))

@@ -6,16 +6,18 @@
 import { decodeBatch } from "../../protocol/Batch.ts"
 import type { Offset } from "../../protocol/Log.ts"
 import type { Sample } from "../../protocol/Sample.ts"
+import type { Series } from "../../protocol/Series.ts"
 import type { Rejects } from "../Rejects.ts"
-import { makeSeriesInterner } from "./SeriesInterner.ts"
 
 const noSamples: ReadonlyArray<Sample> = []
 
 export class Inbox {
   private readonly held = new Map<number, ReadonlyArray<Sample>>()
-  private readonly intern = makeSeriesInterner()
 
-  constructor(private readonly rejects: Rejects["Type"]) {}
+  constructor(
+    private readonly rejects: Rejects["Type"],
+    private readonly intern: (series: Series) => Series
+  ) {}
 
   /** Decodes a message and holds its samples; what is malformed is rejected and costs itself. Answers how many are good. */
   add(offset: number, payload: Uint8Array): number {

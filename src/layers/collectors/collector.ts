@@ -25,6 +25,7 @@ import { TelemetryStore } from "../TelemetryStore.ts"
 import * as Timers from "../Timers.ts"
 import * as Trace from "../Trace.ts"
 import { Inbox } from "./Inbox.ts"
+import { makeSeriesInterner } from "./SeriesInterner.ts"
 
 export interface CollectorOptions {
   readonly collectorId: SubscriberId
@@ -37,6 +38,8 @@ export interface Collector {
   /** Completes when its checkpoint has reached an offset; it collects no further. */
   readonly drainTo: (offset: Offset) => Effect.Effect<void, CollectorFailed>
   readonly failed: Effect.Effect<never, CollectorFailed>
+  /** Completes when its subscription has been opened for the first time. */
+  readonly subscribed: Effect.Effect<void, CollectorFailed>
   /** Its last facts. */
   readonly trace: Effect.Effect<ReadonlyArray<CollectorFact>>
   readonly snapshot: () => CollectorSnapshot
@@ -60,8 +63,14 @@ interface Resources {
   readonly scope: Scope.Scope
   readonly inbox: Inbox
   readonly done: Deferred.Deferred<void, CollectorFailed>
+  readonly subscribed: Deferred.Deferred<void>
   readonly timers: (fired: (timer: CollectorTimer) => void) => Timers.Timers<CollectorTimer>
-  readonly progress: { messagesReceived: number; samplesStored: number; messagesMissed: number }
+  readonly progress: {
+    messagesReceived: number
+    samplesStored: number
+    samplesRefused: number
+    messagesMissed: number
+  }
 }
 
 /** Payload that is decoded before others get a turn: decoding is the work here, and the machine steps once for all of it. */
@@ -128,6 +137,7 @@ const collect = (
     Effect.tap((subscription) => {
       subscribed(subscription)
       self.send({ type: "SubscribeAnswered", attempt, start: subscription.start })
+      return Deferred.succeed(resources.subscribed, undefined)
     }),
     Effect.matchEffect({
       onFailure: ({ message }) =>
@@ -153,6 +163,7 @@ const persist = (
   return store.write(samples).pipe(
     Effect.map(({ stored, olderThanRetention }): CollectorRequest => {
       progress.samplesStored += stored
+      progress.samplesRefused += olderThanRetention.length
       for (const index of olderThanRetention) {
         rejects.add("older_than_retention", () => ({
           origin: `offsets ${from} to ${to - 1}`,
@@ -197,7 +208,7 @@ interface Attempt {
 const makeHandlers =
   (resources: Resources) =>
   (self: Self): Handlers<CollectorCommand, Event> => {
-    const { options, rejects, scope, inbox, done, timers } = resources
+    const { options, rejects, scope, inbox, done, timers, progress } = resources
     const start = (work: Effect.Effect<CollectorRequest>) =>
       Effect.as(Effect.forkIn(Effect.map(work, self.send), scope), noEvents)
     let current: Attempt | undefined
@@ -217,6 +228,7 @@ const makeHandlers =
       persistBatch: (params) => start(persist(resources, params)),
       quarantineSample: ({ from, to, sample, problem }) => {
         const [refused] = inbox.samples(from, to, sample, 1)
+        progress.samplesRefused++
         rejects.add("refused_by_store", () => ({
           origin: `offsets ${from} to ${to - 1}: ${problem}`,
           input: encodeSample(refused!)
@@ -242,9 +254,13 @@ const makeHandlers =
     }
   }
 
-/** Starts a collector. Closing the scope ends it where it is, as a kill would; `drainTo` first waits for its checkpoint. */
+/**
+ * Starts a collector. Closing the scope ends it where it is, as a kill would; `drainTo` first waits for its checkpoint.
+ * Collectors of one process may share what they intern.
+ */
 export const makeCollector = (
-  options: CollectorOptions
+  options: CollectorOptions,
+  intern = makeSeriesInterner()
 ): Effect.Effect<Collector, never, Broker | TelemetryStore | Rejects | Scope.Scope> =>
   Effect.gen(function* () {
     const rejects = yield* Rejects
@@ -254,10 +270,11 @@ export const makeCollector = (
       store: yield* TelemetryStore,
       rejects,
       scope: yield* Effect.scope,
-      inbox: new Inbox(rejects),
+      inbox: new Inbox(rejects, intern),
       done: yield* Deferred.make<void, CollectorFailed>(),
+      subscribed: yield* Deferred.make<void>(),
       timers: yield* Timers.make<CollectorTimer>(),
-      progress: { messagesReceived: 0, samplesStored: 0, messagesMissed: 0 }
+      progress: { messagesReceived: 0, samplesStored: 0, samplesRefused: 0, messagesMissed: 0 }
     }
     const trace = Trace.make<CollectorFact>()
     const actor = yield* spawn({
@@ -278,6 +295,7 @@ export const makeCollector = (
       Deferred.fail(resources.done, new CollectorFailed({ collectorId: options.collectorId, problem }))
     )
     const done = Deferred.await(resources.done)
+    const failed = Effect.zipRight(done, Effect.never)
     return {
       progress: Effect.sync(() => ({
         collectorId: options.collectorId,
@@ -289,8 +307,9 @@ export const makeCollector = (
           actor.send({ type: "Drain", to })
           return done
         }),
-      failed: Effect.zipRight(done, Effect.never),
+      failed,
+      subscribed: Effect.raceFirst(Deferred.await(resources.subscribed), failed),
       trace: trace.recent,
       snapshot: actor.snapshot
     }
-  })
+  }).pipe(Effect.annotateLogs({ collector: options.collectorId }))

@@ -1,38 +1,65 @@
-/** Collectors that run in this process. */
+/** Collectors that run in this process: each reads everything, all write to one store. */
 import { Context, Effect, Layer } from "effect"
-import { SubscriberId } from "../../protocol/Log.ts"
+import { type StartFrom, SubscriberId } from "../../protocol/Log.ts"
 import { Broker } from "../Broker.ts"
-import { Collectors } from "../Collectors.ts"
-import { drainedOnClose } from "../Drain.ts"
+import { type CollectorFailed, Collectors } from "../Collectors.ts"
+import { drainAll, drainedOnClose } from "../Drain.ts"
+import { instanceIds } from "../InstanceIds.ts"
 import type { Rejects } from "../Rejects.ts"
 import type { TelemetryStore } from "../TelemetryStore.ts"
-import { type Collector, type CollectorOptions, makeCollector } from "./collector.ts"
+import { type Collector, makeCollector } from "./collector.ts"
+import { makeSeriesInterner } from "./SeriesInterner.ts"
+
+export interface CollectorsOptions {
+  /** The id of one; of several, what their ids begin with. */
+  readonly collectorId: SubscriberId
+  readonly collectors: number
+  /** Where each starts where it has no checkpoint. */
+  readonly from: StartFrom
+}
 
 export class CollectorConfig extends Context.Tag("telemetry/CollectorConfig")<
   CollectorConfig,
-  CollectorOptions
+  CollectorsOptions
 >() {
-  static readonly defaults: CollectorOptions = {
+  static readonly defaults: CollectorsOptions = {
     collectorId: SubscriberId.make("collector-1"),
+    collectors: 1,
     from: "earliest"
   }
-  static readonly layer = (config: Partial<CollectorOptions> = {}): Layer.Layer<CollectorConfig> =>
+  static readonly layer = (config: Partial<CollectorsOptions> = {}): Layer.Layer<CollectorConfig> =>
     Layer.succeed(CollectorConfig, { ...CollectorConfig.defaults, ...config })
 }
 
-/** Runs a collector until the layer is closed, which drains it first. */
+const make = Effect.gen(function* () {
+  const { collectorId, collectors, from } = yield* CollectorConfig
+  const intern = makeSeriesInterner()
+  return yield* Effect.forEach(instanceIds(collectorId, collectors), (id) =>
+    makeCollector({ collectorId: SubscriberId.make(id), from }, intern)
+  )
+})
+
+/** Runs collectors until the layer is closed, which drains them first. */
 export const layer: Layer.Layer<Collectors, never, CollectorConfig | Broker | TelemetryStore | Rejects> =
   Layer.scoped(
     Collectors,
     Effect.gen(function* () {
       const broker = yield* Broker
-      const drainToEnd = (collector: Collector) =>
-        Effect.flatMap(broker.stats, ({ nextOffset }) => collector.drainTo(nextOffset))
-      const collector = yield* drainedOnClose(makeCollector(yield* CollectorConfig), drainToEnd)
+      const drainToEnd = (collectors: ReadonlyArray<Collector>) =>
+        Effect.flatMap(broker.stats, ({ nextOffset }) =>
+          drainAll(collectors.map(({ drainTo }) => drainTo(nextOffset)))
+        )
+      const collectors = yield* drainedOnClose(make, drainToEnd)
+      const forEach = (wait: (collector: Collector) => Effect.Effect<void, CollectorFailed>) =>
+        Effect.forEach(collectors, wait, { concurrency: "unbounded", discard: true })
       return Collectors.of({
-        progress: Effect.map(collector.progress, (progress) => [progress]),
-        drain: drainToEnd(collector),
-        failed: collector.failed
+        progress: Effect.all(collectors.map(({ progress }) => progress)),
+        drain: drainToEnd(collectors),
+        failed: Effect.zipRight(
+          forEach(({ failed }) => failed),
+          Effect.never
+        ),
+        subscribed: forEach(({ subscribed }) => subscribed)
       })
     })
   )
