@@ -13,6 +13,7 @@ import { BrokerConfig, layerEmbedded } from "../src/layers/broker/embedded.ts"
 import * as Journal from "../src/layers/journal/memory.ts"
 import { describeRun, OffsetLog, type RecordRun, runBytes } from "../src/layers/OffsetLog.ts"
 import { layerMemory, MemoryLogConfig } from "../src/layers/offset-log/memory.ts"
+import * as Rejects from "../src/layers/Rejects.ts"
 import * as Scheduler from "../src/layers/Scheduler.ts"
 import { segmentsPerRetention } from "../src/protocol/Limits.ts"
 import { type Offset, offsetOf, ProducerId, SourcePosition, sequenceOf } from "../src/protocol/Log.ts"
@@ -71,9 +72,9 @@ const logAlone = (log: OffsetLog["Type"]): Append => {
 /** What the Broker machine does per batch, and nothing else: the step of the request and that of the fact. */
 const stepsAlone = (): Append => {
   let next = 0
-  const segments = [{ next: offsetOf(0), bytes: 0 }]
-  const empty = { oldest: offsetOf(0), next: offsetOf(0), bytes: 0, segments }
-  let [snapshot] = brokerStepper.initial({ retentionBytes: Number.MAX_SAFE_INTEGER, bounds: empty })
+  const bounds = { oldest: offsetOf(0), next: offsetOf(0), bytes: 0, segments: [] }
+  const policy = { ...BrokerConfig.defaults, retentionBytes: Number.MAX_SAFE_INTEGER }
+  let [snapshot] = brokerStepper.initial({ policy, nowMs: 0, bounds })
   return (batches, size) =>
     Effect.sync(() => {
       for (let batch = 0; batch < batches; batch++) {
@@ -197,7 +198,12 @@ const memoryLog = layerMemory.pipe(
 )
 /** The Broker over a log of its own; the one beside it is for the floor. */
 const embedded = layerEmbedded.pipe(
-  Layer.provide([Layer.fresh(memoryLog), Journal.layerMemory, BrokerConfig.layer({ retentionBytes })])
+  Layer.provide([
+    Layer.fresh(memoryLog),
+    Journal.layerMemory,
+    Rejects.layer,
+    BrokerConfig.layer({ retentionBytes })
+  ])
 )
 
 await program.pipe(Effect.provide([embedded, memoryLog]), Effect.provide(Scheduler.layer), Effect.runPromise)
