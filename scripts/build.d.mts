@@ -1,2 +1,4 @@
-/** Writes the bundle; fails with what esbuild has to say. */
-export const bundle: () => Promise<void>
+/** Writes the program into a folder; fails with what esbuild has to say. */
+export const bundle: (folder?: string) => Promise<void>
+/** Writes the library into a folder, afresh. */
+export const library: (folder?: string) => Promise<void>

@@ -1,13 +1,21 @@
-/** Bundles the program into one file, `dist/telemetry-pipeline.js`, which is the package's `bin`. */
-import { chmod } from "node:fs/promises"
+/**
+ * Builds what the package holds: the program as one file, `dist/telemetry-pipeline.js`, which is its `bin`, and the modules
+ * that `exports` names with their types, in `dist/lib`.
+ */
+import { execFile } from "node:child_process"
+import { chmod, rm } from "node:fs/promises"
+import { createRequire } from "node:module"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 import { build } from "esbuild"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
-const outfile = fileURLToPath(new URL("../dist/telemetry-pipeline.js", import.meta.url))
+const dist = join(root, "dist")
 
-/** Writes the bundle; fails with what esbuild has to say. */
-export const bundle = async () => {
+/** Writes the program into a folder; fails with what esbuild has to say. */
+export const bundle = async (folder = dist) => {
+  const outfile = join(folder, "telemetry-pipeline.js")
   await build({
     absWorkingDir: root,
     entryPoints: ["src/main.ts"],
@@ -27,4 +35,15 @@ export const bundle = async () => {
   await chmod(outfile, 0o755)
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await bundle()
+/** Writes the library into a folder, afresh: a module that is gone must not be packed. */
+export const library = async (folder = dist) => {
+  const outDir = join(folder, "lib")
+  await rm(outDir, { recursive: true, force: true })
+  const compiler = createRequire(import.meta.url).resolve("typescript/bin/tsc")
+  const options = ["-p", join(root, "tsconfig.build.json"), "--outDir", outDir]
+  await promisify(execFile)(process.execPath, [compiler, ...options]).catch((failure) => {
+    throw new Error(`the library does not compile:\n${failure.stdout}${failure.stderr}`)
+  })
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await Promise.all([bundle(), library()])

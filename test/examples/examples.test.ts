@@ -1,20 +1,20 @@
 /** The examples that the README shows run, and are what the README shows. */
-import { readFileSync } from "node:fs"
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { expect, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { GatewayAddress } from "../../src/http/Gateway.ts"
-import { Collectors } from "../../src/layers/Collectors.ts"
-import * as CollectorsHere from "../../src/layers/collectors/embedded.ts"
-import * as Rejects from "../../src/layers/Rejects.ts"
-import * as Scheduler from "../../src/layers/Scheduler.ts"
-import { Streamers } from "../../src/layers/Streamers.ts"
-import * as StreamersHere from "../../src/layers/streamers/embedded.ts"
-import { TelemetryStore } from "../../src/layers/TelemetryStore.ts"
-import * as Simulated from "../../src/layers/telemetry-source/simulated.ts"
-import { MemoryStoreConfig } from "../../src/layers/telemetry-store/memory.ts"
-import { layerCounting, MetricCounts } from "./own-store.ts"
-import { broker, wholeSystem } from "./whole-system.ts"
+import { Chunk, Effect, Layer, Option, Stream } from "effect"
+import { layerFetch } from "telemetry-pipeline/client"
+import { GatewayAddress } from "telemetry-pipeline/http/Gateway"
+import { Collectors } from "telemetry-pipeline/layers/Collectors"
+import { Streamers } from "telemetry-pipeline/layers/Streamers"
+import { TelemetryStore } from "telemetry-pipeline/layers/TelemetryStore"
+import { telemetryStoreContract } from "../contracts/TelemetryStore.contract.ts"
+import { epochNs, sampleOf } from "../Samples.ts"
+import { highest, modelOf, newest } from "./client.ts"
+import { layerFile } from "./own-store.ts"
+import { systemOver, wholeSystem } from "./whole-system.ts"
 
 const read = (path: string) => readFileSync(fileURLToPath(new URL(path, import.meta.url)), "utf8")
 
@@ -22,6 +22,11 @@ const allStored = Effect.gen(function* () {
   yield* (yield* Streamers).done
   yield* (yield* Collectors).drain
 })
+
+const temporaryFile = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "telemetry-example-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+).pipe(Effect.map((folder) => join(folder, "samples.jsonl")))
 
 it.live("the whole system in memory answers REST with every sample of its fleet", () =>
   Effect.gen(function* () {
@@ -40,33 +45,66 @@ it.live("the whole system in memory answers REST with every sample of its fleet"
   }).pipe(Effect.provide(wholeSystem))
 )
 
-it.live("a store of one's own takes the place of another without a change elsewhere", () =>
+it.live("the typed client reads the gateway over a socket", () =>
   Effect.gen(function* () {
     yield* allStored
-    const { samples } = yield* (yield* TelemetryStore).stats
-    const counted = [...(yield* MetricCounts).values()].reduce((sum, count) => sum + count, 0)
-    expect(counted).toBe(samples)
-    expect(samples).toBeGreaterThan(0)
-  }).pipe(
-    Effect.provide(
-      StreamersHere.layer.pipe(
-        Layer.provide([
-          StreamersHere.StreamerConfig.layer({ rowsPerSecond: "max" }),
-          Simulated.layerSimulated.pipe(Layer.provide(Simulated.SimulatedSourceConfig.layer({ loop: false })))
-        ]),
-        Layer.provideMerge(CollectorsHere.layer),
-        Layer.provide([CollectorsHere.CollectorConfig.layer(), broker]),
-        Layer.provideMerge(layerCounting),
-        Layer.provide(MemoryStoreConfig.layer()),
-        Layer.provideMerge(MetricCounts.layer),
-        Layer.provide(Rejects.layer),
-        Layer.provideMerge(Scheduler.layer)
+    const { url } = yield* GatewayAddress
+    yield* Effect.gen(function* () {
+      const temperatures = yield* highest("DCGM_FI_DEV_GPU_TEMP")
+      expect(temperatures).toHaveLength(8)
+      for (const { value } of temperatures) expect(value).toBeGreaterThan(0)
+      const { id } = temperatures[0]!
+      expect(Option.isSome(yield* modelOf(id))).toBe(true)
+      expect(yield* modelOf("GPU-0")).toEqual(Option.none())
+      const samples = Chunk.toReadonlyArray(yield* Stream.runCollect(newest(id)))
+      expect(samples.length).toBeGreaterThan(0)
+      expect(samples.every(({ uuid }) => uuid === id)).toBe(true)
+    }).pipe(Effect.provide(layerFetch({ baseUrl: url })))
+  }).pipe(Effect.provide(wholeSystem))
+)
+
+it.scopedLive("a store of one's own takes the place of another without a change elsewhere", () =>
+  Effect.gen(function* () {
+    const file = yield* temporaryFile
+    const written = yield* Effect.gen(function* () {
+      yield* allStored
+      const { url } = yield* GatewayAddress
+      const temperatures = yield* Effect.provide(
+        highest("DCGM_FI_DEV_GPU_TEMP"),
+        layerFetch({ baseUrl: url })
       )
+      expect(temperatures).toHaveLength(8)
+      return yield* (yield* TelemetryStore).stats
+    }).pipe(Effect.provide(systemOver(layerFile(file))))
+    expect(written.samples).toBeGreaterThan(0)
+    const kept = yield* Effect.provide(
+      Effect.flatMap(TelemetryStore, ({ stats }) => stats),
+      layerFile(file)
     )
-  )
+    expect(kept).toEqual(written)
+  })
+)
+
+telemetryStoreContract(
+  "a file of one's own",
+  Layer.unwrapScoped(Effect.map(temporaryFile, (file) => layerFile(file)))
+)
+
+it.scopedLive("half a line, left by a crash, costs what was not yet stored and nothing else", () =>
+  Effect.gen(function* () {
+    const file = yield* temporaryFile
+    yield* Effect.gen(function* () {
+      const store = yield* TelemetryStore
+      yield* store.write([sampleOf(epochNs)])
+      appendFileSync(file, '\n{"series":{"metricName":"DCGM_FI')
+      yield* store.write([sampleOf(epochNs + 1n)])
+      expect((yield* store.stats).samples).toBe(2)
+    }).pipe(Effect.provide(layerFile(file)))
+  })
 )
 
 it("the README shows these examples as they run", () => {
   const shown = [...read("../../README.md").matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1])
   expect(shown).toContain(read("own-store.ts"))
+  expect(read("own-store.ts").split("\n").length - 1).toBeLessThanOrEqual(40)
 })
