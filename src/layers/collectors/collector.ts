@@ -302,7 +302,7 @@ export const makeCollector = (
         ...resources.progress,
         checkpoint: actor.snapshot().context.recoverable.checkpoint
       })),
-      drainTo: (to) =>
+      drainTo: (to: Offset) =>
         Effect.suspend(() => {
           actor.send({ type: "Drain", to })
           return done
