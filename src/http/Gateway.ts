@@ -3,8 +3,10 @@
  *
  * It keeps nothing of its own; any number of them may stand before one store.
  */
+import type { ServerResponse } from "node:http"
 import { HttpApiBuilder } from "@effect/platform"
 import { Context, Effect, Layer } from "effect"
+import { countGatewayRequest } from "../layers/Metrics.ts"
 import type { Rejects } from "../layers/Rejects.ts"
 import type { TelemetryStore } from "../layers/TelemetryStore.ts"
 import * as ApiServer from "./ApiServer.ts"
@@ -22,11 +24,23 @@ import { type ListenError, type Listening, listen } from "./Listener.ts"
 /** Where the gateway listens: with port 0, the port that it was given. */
 export class GatewayAddress extends Context.Tag("telemetry/GatewayAddress")<GatewayAddress, Listening>() {}
 
+/** Counts an answer, and how long it took, when its connection is done with it. */
+const countAnswer = (response: ServerResponse): void => {
+  const startMs = performance.now()
+  response.once("close", () =>
+    countGatewayRequest(
+      response.writableFinished ? response.statusCode : "aborted",
+      (performance.now() - startMs) / 1_000
+    )
+  )
+}
+
 const serve = Effect.gen(function* () {
   const config = yield* GatewayConfig
   const routed = yield* ApiServer.requestListener
   const lane = yield* FastLane.make
   return yield* listen((request, response) => {
+    countAnswer(response)
     if (!lane(request, response, routed)) routed(request, response)
   }, config)
 })

@@ -22,11 +22,24 @@ export class ListenError extends Schema.TaggedError<ListenError>()("ListenError"
 }
 
 export interface ListenOptions {
+  /** Address to listen on. */
   readonly host: string
+  /** Port to listen on; 0 takes a free one. */
   readonly port: number
+  /** How long a client may take to send a request, and to send the next on a connection it keeps. */
   readonly readTimeoutMs: number
+  /** How long nothing may flow on a connection while an answer is under way. */
   readonly writeTimeoutMs: number
+  /** How long answers under way may take to end when the server stops. */
   readonly drainTimeoutMs: number
+}
+
+/** All but the port, which no two servers of a machine can share. */
+export const listenDefaults: Omit<ListenOptions, "port"> = {
+  host: "127.0.0.1",
+  readTimeoutMs: 10_000,
+  writeTimeoutMs: 10_000,
+  drainTimeoutMs: 5_000
 }
 
 /** Where a server listens. */

@@ -79,6 +79,7 @@ const broker = {
 const collector = {
   messages: counter("telemetry_collector_messages_received_total", "Messages received"),
   samples: counter("telemetry_collector_samples_stored_total", "Samples that the store acknowledged"),
+  refused: counter("telemetry_collector_samples_refused_total", "Samples that the store refused"),
   missed: counter(
     "telemetry_collector_messages_missed_total",
     "Messages that retention dropped before they were read"
@@ -186,11 +187,12 @@ export const layerStreamers: Layer.Layer<never, never, Streamers> = read(
 export const layerCollectors: Layer.Layer<never, never, Collectors> = read(
   Effect.map(Collectors, ({ progress }) =>
     Effect.map(progress, (collectors) =>
-      collectors.flatMap(({ collectorId, messagesReceived, samplesStored, messagesMissed, checkpoint }) => [
-        collector.messages(messagesReceived, { collector: collectorId }),
-        collector.samples(samplesStored, { collector: collectorId }),
-        collector.missed(messagesMissed, { collector: collectorId }),
-        collector.checkpoint(checkpoint, { collector: collectorId })
+      collectors.flatMap(({ collectorId, ...progress }) => [
+        collector.messages(progress.messagesReceived, { collector: collectorId }),
+        collector.samples(progress.samplesStored, { collector: collectorId }),
+        collector.refused(progress.samplesRefused, { collector: collectorId }),
+        collector.missed(progress.messagesMissed, { collector: collectorId }),
+        collector.checkpoint(progress.checkpoint, { collector: collectorId })
       ])
     )
   )

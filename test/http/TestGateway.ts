@@ -7,6 +7,7 @@ import { StoreUnavailable, TelemetryStore } from "../../src/layers/TelemetryStor
 import { layerMemory, MemoryStoreConfig } from "../../src/layers/telemetry-store/memory.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
 import { sampleAt } from "../Samples.ts"
+import { type Answer, ask } from "./Answer.ts"
 
 /** A memory store that holds these samples. */
 export const storeOf = (samples: ReadonlyArray<Sample>): Layer.Layer<TelemetryStore> => {
@@ -33,30 +34,9 @@ export const gatewayOver = (
     Layer.provideMerge(Layer.mergeAll(store, Rejects.layer, GatewayConfig.layer({ port: 0, ...config })))
   )
 
-/** An answer that was read to its end. */
-export interface Answer {
-  readonly status: number
-  readonly headers: Headers
-  readonly text: string
-  // biome-ignore lint/suspicious/noExplicitAny: a test says what it expects in it
-  readonly json: any
-}
-
 /** Sends a request to the gateway at hand and reads the whole answer. */
 export const send = (path: string, init: RequestInit = {}): Effect.Effect<Answer, never, GatewayAddress> =>
-  Effect.flatMap(GatewayAddress, ({ url }) =>
-    Effect.promise(async () => {
-      const response = await fetch(url + path, { redirect: "manual", ...init })
-      const text = await response.text()
-      const isJson = /^application\/(problem\+)?json/.test(response.headers.get("content-type") ?? "")
-      return {
-        status: response.status,
-        headers: response.headers,
-        text,
-        json: isJson && text !== "" ? JSON.parse(text) : undefined
-      }
-    })
-  )
+  Effect.flatMap(GatewayAddress, ({ url }) => ask(url + path, init))
 
 /** What was logged while `use` ran, instead of on the terminal. */
 export const logged = <A, E, R>(use: Effect.Effect<A, E, R>): Effect.Effect<string, E, R> =>

@@ -1,19 +1,12 @@
 import { expect, it } from "@effect/vitest"
-import { Effect, Schema, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { BadRequest, InternalError, MethodNotAllowed, NotFound, Unavailable } from "../../src/http/Problem.ts"
 import type { TelemetryStore } from "../../src/layers/TelemetryStore.ts"
 import { sampleAt } from "../Samples.ts"
-import { type Answer, gatewayOver, logged, send, storeOf, storeWith, unavailable } from "./TestGateway.ts"
+import { expectProblem } from "./Answer.ts"
+import { gatewayOver, logged, send, storeOf, storeWith, unavailable } from "./TestGateway.ts"
 
 const empty = storeOf([])
-
-/** Holds an answer to RFC 9457 and to the old members. */
-const expectProblem = (answer: Answer, schema: Schema.Schema.AnyNoContext, label = "") => {
-  expect(answer.headers.get("content-type"), label).toBe("application/problem+json")
-  Schema.decodeUnknownSync(schema, { onExcessProperty: "error" })(answer.json)
-  expect(answer.json.status, label).toBe(answer.status)
-  expect(answer.json.message, label).toBe(answer.json.detail)
-}
 
 const telemetry = "/api/v1/gpus/GPU-1/telemetry"
 const wrong: ReadonlyArray<readonly [path: string, parameter: string, value: string]> = [
