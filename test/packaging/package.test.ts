@@ -83,10 +83,23 @@ test("it holds the program, its sample, and of the library what can be reached",
   expect([...project.packed].sort()).toEqual([...library, ...others].sort())
 })
 
-test("nobody loads what only another engine needs", () => {
-  const needing = (name: string) => published.filter((module) => loaded(module, "js").packages.has(name))
-  expect(needing("csv-parse")).toEqual(["layers/telemetry-source/csv"])
-  expect([...loaded("client", "js").packages].sort()).toEqual(["@effect/platform", "effect"])
+/** Whoever may load a package that is of use to some only. What is not named here nobody may load. */
+const mayLoad: Record<string, RegExp> = {
+  effect: /./,
+  xstate: /^(actors|layers)\//,
+  "@effect/platform": /^(client$|http\/)/,
+  "@effect/platform-node": /^http\//,
+  "csv-parse": /^layers\/telemetry-source\//
+}
+
+test("nobody loads what only others need, and the client nothing of Node", () => {
+  const loads = published.flatMap((module) =>
+    [...loaded(module, "js").packages].map((name) => ({ module, name }))
+  )
+  const ofNode = loads.filter(({ name }) => name.startsWith("node:"))
+  expect(ofNode.filter(({ module }) => !/^(layers|http)\//.test(module))).toEqual([])
+  const ofOthers = loads.filter(({ name }) => !name.startsWith("node:"))
+  expect(ofOthers.filter(({ module, name }) => !mayLoad[name]?.test(module))).toEqual([])
 })
 
 test("a strict project compiles against it and runs: the system with a store of its own, and the typed client", async () => {
