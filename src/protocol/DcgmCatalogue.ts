@@ -1,8 +1,9 @@
 /**
  * The DCGM fields that the product knows: type, unit and meaning.
  *
- * Names, types and units are those of the default counters of NVIDIA's dcgm-exporter (etc/default-counters.csv) and the
- * DCGM field identifiers (dcgm_fields.h). A metric that is not in here is stored like any other; it has no unit.
+ * Names, types and units are those of the default counters of NVIDIA's dcgm-exporter (etc/default-counters.csv), of
+ * which those of ECC errors stand there commented out, and the DCGM field identifiers (dcgm_fields.h). A metric that is
+ * not in here is stored like any other; it has no unit.
  */
 
 export type MetricType = "gauge" | "counter"
@@ -58,6 +59,8 @@ const metrics: ReadonlyArray<DcgmMetric> = [
   metric("DCGM_FI_DEV_FB_USED", "gauge", "MiB", "Frame buffer memory in use"),
   metric("DCGM_FI_DEV_FB_RESERVED", "gauge", "MiB", "Frame buffer memory that the driver keeps for itself"),
   metric("DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", "counter", "none", "NVLink traffic over all lanes"),
+  metric("DCGM_FI_DEV_ECC_SBE_VOL_TOTAL", "counter", "none", "Single-bit memory errors that were corrected"),
+  metric("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", "counter", "none", "Double-bit memory errors, which can't be"),
   metric("DCGM_FI_DEV_VGPU_LICENSE_STATUS", "gauge", "none", "Status of the vGPU licence"),
   metric(
     "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS",
