@@ -46,6 +46,20 @@ export const port: Kind<number> = {
   accepted: "a port from 0 to 65535 (0: any that is free)"
 }
 
+const partOfAddress = <A>(part: (host: string, port: number) => A): Pick<Kind<A>, "accepted" | "parse"> => ({
+  accepted: "an address such as 127.0.0.1:9001, [::1]:9001 or :9001 (every address of the machine)",
+  parse: (value) => {
+    const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d+)$/.exec(value) ?? []
+    return digits === undefined
+      ? Option.none()
+      : Option.map(port.parse(digits), (number) => part(bracketed ?? (plain || "0.0.0.0"), number))
+  }
+})
+
+/** The host, and the port, of `host:port`. */
+export const hostOfAddress = partOfAddress((host) => host)
+export const portOfAddress = partOfAddress((_, number) => number)
+
 /** The longest that Node's timers can wait: beyond, they fire at once. */
 export const timerMsMax = 24 * 24 * 3_600_000
 
@@ -118,6 +132,23 @@ export const choice = <const A extends string>(
   placeholder,
   parse: (value) => Option.fromNullable(choices.find((word) => word === value.toLowerCase())),
   show: (value) => value
+})
+
+/** Any of some words, separated by commas and in any case; `none` of them or `all`. */
+export const someOf = <const A extends string>(
+  placeholder: string,
+  choices: readonly [A, ...ReadonlyArray<A>]
+): Kind<ReadonlyArray<A>> => ({
+  accepted: `none, all, or any of ${choices.join(", ")}, separated by commas`,
+  placeholder,
+  parse: (value) => {
+    const words = value.split(",").map((word) => word.trim().toLowerCase())
+    if (words.length === 1 && words[0] === "none") return Option.some([])
+    if (words.length === 1 && words[0] === "all") return Option.some(choices)
+    const chosen = choices.filter((word) => words.includes(word))
+    return words.every((word) => chosen.some((known) => known === word)) ? Option.some(chosen) : Option.none()
+  },
+  show: (value) => (value.length === 0 ? "none" : value.length === choices.length ? "all" : value.join(","))
 })
 
 const levelWord = (level: LogLevel.LogLevel): string => level._tag.toLowerCase()
