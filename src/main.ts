@@ -2,10 +2,10 @@
 /**
  * The program: everything in one process.
  *
- *     source → streamer → broker → collector → store → gateway
+ *     source → streamers → broker → collectors → store → gateway
  *
- * Composition and nothing else. What closes first stands first: streamers stop reading, collectors store what was
- * published, then the gateway, the broker and the store end.
+ * Composition and nothing else. What starts last and closes first stands first: streamers start once every collector has
+ * subscribed; they stop reading, collectors store what was published, then the gateway, the broker and the store end.
  */
 import { fileURLToPath } from "node:url"
 import { NodeContext } from "@effect/platform-node"
@@ -15,6 +15,7 @@ import * as Gateway from "./http/Gateway.ts"
 import { GatewayConfig } from "./http/GatewayConfig.ts"
 import { ReadinessChecks } from "./http/ReadinessChecks.ts"
 import * as Broker from "./layers/broker/embedded.ts"
+import { afterSubscribing } from "./layers/Collectors.ts"
 import * as Collectors from "./layers/collectors/embedded.ts"
 import * as Draining from "./layers/Draining.ts"
 import * as Journal from "./layers/journal/memory.ts"
@@ -83,11 +84,13 @@ const readiness = Layer.effect(
 const pipeline = (settings: RunSettings) => {
   const { streamer, collector } = settings
   const { apiHost: host, apiPort: port, ...gateway } = settings.gateway
-  return Streamers.layer.pipe(
+  return afterSubscribing(Streamers.layer).pipe(
     Layer.provide(telemetrySource(settings.source)),
     Layer.provide(
       Streamers.StreamerConfig.layer({
         streamerId: ProducerId.make(streamer.streamerId),
+        streamers: streamer.streamers,
+        shardBy: streamer.shardBy,
         batchSize: streamer.batchSize,
         collectIntervalMs: streamer.collectIntervalMs,
         rowsPerSecond: streamer.rate
@@ -97,6 +100,7 @@ const pipeline = (settings: RunSettings) => {
     Layer.provide(
       Collectors.CollectorConfig.layer({
         collectorId: SubscriberId.make(collector.collectorId),
+        collectors: collector.collectors,
         from:
           typeof collector.startOffset === "number" ? offsetOf(collector.startOffset) : collector.startOffset
       })

@@ -24,8 +24,6 @@ export class ImportIncomplete extends Schema.TaggedError<ImportIncomplete>()("Im
   }
 }
 
-const refusedByStore: ReadonlyArray<RejectReason> = ["older_than_retention", "refused_by_store"]
-
 /** Between two rewrites of the status line, and between two lines of a log. */
 const statusInterval = Duration.millis(250)
 const logInterval = Duration.seconds(30)
@@ -34,27 +32,45 @@ const rejectsInterval = Duration.seconds(5)
 
 const count = (n: number): string => n.toLocaleString("en")
 
+/** One by its id; of several how many, what each does, and their ids. */
+const told = (ids: ReadonlyArray<string>, each: string): string => {
+  if (ids.length === 1) return ids[0]!
+  const named = ids.length <= 4 ? ids.join(", ") : `${ids[0]} to ${ids[ids.length - 1]}`
+  return `${ids.length}, ${each}: ${named}`
+}
+
 const announce = (settings: RunSettings) =>
   Effect.gen(function* () {
     const { url } = yield* GatewayAddress
     const { source } = settings.source
     const { loop, timestamps } = settings.source
+    const isShared = settings.streamer.shardBy === "host"
     const rate =
       settings.streamer.rate === "max" ? "as fast as it goes" : `${count(settings.streamer.rate)} rows/s`
     const what =
       source.kind === "csv"
         ? (source.path ?? "the sample that is shipped")
         : `a simulated fleet of ${source.hosts} hosts with ${source.gpusPerHost} GPUs each`
-    print(`source   ${what}, ${loop ? "in a loop" : "once"}, ${rate}`)
+    print(`source     ${what}, ${loop ? "in a loop" : "once"}, ${rate}`)
+    const streamers = (yield* (yield* Streamers).progress).map(({ streamerId }) => streamerId)
+    const collectors = (yield* (yield* Collectors).progress).map(({ collectorId }) => collectorId)
+    print(`streamers  ${told(streamers, isShared ? "each the rows of its hosts" : "each reads everything")}`)
+    print(`collectors ${told(collectors, "each reads the whole log")}`)
     print(
-      `store    ${(yield* TelemetryStore).description}, at most ${count(settings.store.memorySamplesMax)} samples; ` +
+      `store      ${(yield* TelemetryStore).description}, at most ${count(settings.store.memorySamplesMax)} samples; ` +
         "log and store end with this process"
     )
-    print(`API      ${url}/api/v1/gpus`)
-    print(`Swagger  ${url}/swagger/index.html`)
+    print(`API        ${url}/api/v1/gpus`)
+    print(`Swagger    ${url}/swagger/index.html`)
     if (source.kind === "csv" && loop && timestamps === "original") {
       print(
-        "note     with --timestamps original, every pass after the first stores the same samples again: nothing new"
+        "note       with --timestamps original, every pass after the first stores the same samples again: nothing new"
+      )
+    }
+    if (!isShared && streamers.length > 1) {
+      print(
+        `note       with --shard-by none, every row is read ${streamers.length} times, and stored ` +
+          (timestamps === "now" ? "as often, each time with a time of its own" : "once")
       )
     }
   })
@@ -65,8 +81,13 @@ const progressLine = Effect.gen(function* () {
   const rejects = yield* (yield* Rejects).total
   const rows = streamers.reduce((sum, { rowsRead }) => sum + rowsRead, 0)
   const batches = streamers.reduce((sum, { batchesPublished }) => sum + batchesPublished, 0)
-  const stored = collectors.reduce((sum, { samplesStored }) => sum + samplesStored, 0)
-  return `rows read ${count(rows)}, batches published ${count(batches)}, samples stored ${count(stored)}, rejects ${count(rejects)}`
+  // Every collector stores everything: what all of them have is what the one that is behind has.
+  const stored = Math.min(...collectors.map(({ samplesStored }) => samplesStored))
+  const by = collectors.length === 1 ? "" : ` by each of ${collectors.length} collectors`
+  return (
+    `rows read ${count(rows)}, batches published ${count(batches)}, samples stored ${count(stored)}${by}, ` +
+    `rejects ${count(rejects)}`
+  )
 })
 
 const showProgress = hasStatusLine
@@ -113,10 +134,9 @@ const finishImport = Effect.gen(function* () {
   yield* (yield* Collectors).drain
   print(yield* progressLine)
   yield* tellRejects
-  const byReason = yield* (yield* Rejects).byReason
-  const refused = byReason.reduce(
-    (sum, { reason, count: n }) => sum + (refusedByStore.includes(reason) ? n : 0),
-    0
+  // Every collector is refused the same samples.
+  const refused = Math.max(
+    ...(yield* (yield* Collectors).progress).map(({ samplesRefused }) => samplesRefused)
   )
   const { evicted } = yield* (yield* TelemetryStore).stats
   if (refused + evicted > 0) return yield* new ImportIncomplete({ refused, evicted })

@@ -4,6 +4,8 @@
  */
 import { hostname } from "node:os"
 import { Config, ConfigError, Effect, Either, LogLevel, Option } from "effect"
+import { shardsMax } from "../../protocol/Shard.ts"
+import { idCharsMax } from "../InstanceIds.ts"
 import { type Group, group, make, makeLate, type SettingRecord, type Values } from "../Setting.ts"
 import {
   boolean,
@@ -26,6 +28,9 @@ const KiB = 1024
 const MiB = 1024 * KiB
 const GiB = 1024 * MiB
 const hourMs = 3_600_000
+
+/** Collectors of one process: each takes up to its credit, and decodes and writes everything once more. */
+const collectorsMax = 64
 
 const source = {
   csvPath: makeLate({
@@ -127,10 +132,22 @@ export const streamerSettings = group("Streamer", {
   streamerId: makeLate({
     env: "STREAMER_ID",
     aliases: ["INSTANCE_ID"],
-    meaning: "The name under which the broker knows the streamer",
-    kind: text("ID"),
+    meaning: "The name under which the broker knows the streamer; of several, what their names begin with",
+    kind: text("ID", idCharsMax),
     default: () => `streamer-${hostname()}`,
     shown: "streamer-<hostname>"
+  }),
+  streamers: make({
+    env: "STREAMERS",
+    meaning: "How many streamers read the source; they are named <id>-0, <id>-1 and so on",
+    kind: integer({ min: 1, max: shardsMax }),
+    default: 1
+  }),
+  shardBy: make({
+    env: "SHARD_BY",
+    meaning: "How several streamers share the source: each reads the rows of its hosts (host), or everything (none)",
+    kind: choice("HOW", ["host", "none"]),
+    default: "host"
   }),
   batchSize: make({
     env: "BATCH_SIZE",
@@ -146,7 +163,7 @@ export const streamerSettings = group("Streamer", {
   }),
   rate: make({
     env: "RATE",
-    meaning: "Rows read per second",
+    meaning: "Rows read per second, by all streamers together",
     kind: rate,
     default: 1_000
   })
@@ -197,15 +214,21 @@ export const collectorSettings = group("Collector", {
   collectorId: makeLate({
     env: "COLLECTOR_ID",
     aliases: ["INSTANCE_ID"],
-    meaning: "The name under which the broker keeps the collector's checkpoint",
-    kind: text("ID"),
+    meaning: "The name under which the broker keeps the collector's checkpoint; of several, what their names begin with",
+    kind: text("ID", idCharsMax),
     default: () => `collector-${hostname()}`,
     shown: "collector-<hostname>"
+  }),
+  collectors: make({
+    env: "COLLECTORS",
+    meaning: "How many collectors read the log, each all of it; they are named <id>-0, <id>-1 and so on",
+    kind: integer({ min: 1, max: collectorsMax }),
+    default: 1
   }),
   startOffset: make({
     env: "START_OFFSET",
     flag: "from",
-    meaning: "Where the collector starts in the log while it has no checkpoint",
+    meaning: "Where a collector starts in the log while it has no checkpoint",
     kind: startOffset,
     default: "earliest"
   }),
