@@ -46,9 +46,12 @@ export const fnv1a32 = (text: string): number => {
   return hash >>> 0
 }
 
-/** Whether a row of a host belongs to a shard; rows without a host are known by their GPU's uuid. */
-export const ownsHost = (shard: Shard, hostname: string, uuid: string): boolean =>
-  ownsEverything(shard) || fnv1a32(hostname === "" ? uuid : hostname) % shard.count === shard.index
+/**
+ * Whether a row of a host belongs to a shard; rows without a host are known by their GPU's uuid. `hash` is `fnv1a32`, or
+ * one that remembers what it gave.
+ */
+export const ownsHost = (shard: Shard, hostname: string, uuid: string, hash = fnv1a32): boolean =>
+  ownsEverything(shard) || hash(hostname === "" ? uuid : hostname) % shard.count === shard.index
 
 /** Whether a row that can't be read belongs to a shard: by its number in the source. */
 export const ownsRow = (shard: Shard, row: number): boolean =>

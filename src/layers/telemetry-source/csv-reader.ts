@@ -28,8 +28,8 @@ import {
   identityOf,
   isSameFile
 } from "./csv-position.ts"
-import { makeRowReader } from "./row.ts"
-import { makeRowOwner } from "./row-owner.ts"
+import type { RowReader } from "./row.ts"
+import { makeRowOwner, type RowOwner } from "./row-owner.ts"
 import { makeTimestamper } from "./timestamper.ts"
 
 /** How long a loop waits before it reads a file without rows again. */
@@ -39,6 +39,13 @@ const retryPauseMs = 500
 const retryPauseMaxMs = 15_000
 
 const retries = Schedule.exponential(retryPauseMs).pipe(Schedule.union(Schedule.spaced(retryPauseMaxMs)))
+
+/** What the readers of a source share: several cost no more memory than one, but for what they hold to be read. */
+export interface CsvReaderResources {
+  readonly rejects: Rejects["Type"]
+  readonly rowReader: RowReader
+  readonly nameHash: (name: string) => number
+}
 
 /** What is being read: a pass over an open file, and where its next row starts. */
 interface Reading {
@@ -56,11 +63,10 @@ type ResumeAt = Pick<CsvPosition, "file" | "pass" | "row" | "offset">
 /** Makes samples of rows and counts the others; nothing here waits. */
 const makeChunks = (
   settings: CsvSourceSettings,
-  rejects: Rejects["Type"],
+  { rejects, rowReader }: CsvReaderResources,
   shard: Shard,
   lastGivenNs: TimeNs | undefined
 ) => {
-  const rowReader = makeRowReader(settings.timestamps)
   const timestamper = makeTimestamper(lastGivenNs, shard)
   const shardText = formatShard(shard)
   const isNow = settings.timestamps === "now"
@@ -105,7 +111,7 @@ const makeChunks = (
 const openReading = (
   settings: CsvSourceSettings,
   parent: Scope.Scope,
-  isOwn: ReturnType<typeof makeRowOwner>,
+  isOwn: RowOwner,
   passNumber: number,
   resumeAt: ResumeAt | undefined
 ): Effect.Effect<Reading, SourceError> =>
@@ -155,7 +161,7 @@ const openReadingAtLast = (...args: Parameters<typeof openReading>): Effect.Effe
 /** Opens a reader; see `TelemetrySource.open`. */
 export const openCsvReader = (
   settings: CsvSourceSettings,
-  rejects: Rejects["Type"],
+  resources: CsvReaderResources,
   { resumeAt, shard }: SourceOpening
 ): Effect.Effect<SourceReader, SourceError, Scope.Scope> =>
   Effect.gen(function* () {
@@ -165,9 +171,9 @@ export const openCsvReader = (
       yield* Effect.logWarning(`${settings.path}: the last position is of another source; starting afresh`)
     }
     if (position !== undefined) yield* refuseOtherShard(settings.path, position.shard, shard)
-    const isOwn = makeRowOwner(shard)
+    const isOwn = makeRowOwner(shard, resources.nameHash)
     let reading = yield* openReading(settings, parent, isOwn, 0, position)
-    const toChunk = makeChunks(settings, rejects, shard, position?.lastGivenNs)
+    const toChunk = makeChunks(settings, resources, shard, position?.lastGivenNs)
     let hasWarnedOfEmpty = false
 
     const goOnWith = (passNumber: number, at: ResumeAt | undefined) =>

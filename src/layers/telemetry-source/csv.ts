@@ -5,6 +5,8 @@ import { type SourceError, TelemetrySource } from "../TelemetrySource.ts"
 import { CsvSourceConfig } from "./csv-config.ts"
 import { openCsvFile } from "./csv-file.ts"
 import { openCsvReader } from "./csv-reader.ts"
+import { makeRowReader } from "./row.ts"
+import { makeNameHash } from "./row-owner.ts"
 
 export { CsvSourceConfig } from "./csv-config.ts"
 
@@ -13,9 +15,10 @@ const make = Effect.gen(function* () {
   const rejects = yield* Rejects
   // Looked at before anyone reads it, so that a program with a wrong path or a wrong file stops at start.
   yield* Effect.scoped(openCsvFile(settings.path, settings.maxRowBytes))
+  const resources = { rejects, rowReader: makeRowReader(settings.timestamps), nameHash: makeNameHash() }
   return TelemetrySource.of({
     description: settings.path,
-    open: (opening) => openCsvReader(settings, rejects, opening)
+    open: (opening) => openCsvReader(settings, resources, opening)
   })
 })
 

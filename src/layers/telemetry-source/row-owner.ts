@@ -4,7 +4,7 @@
  * A record belongs to its host, whatever else is wrong with it, and where it names none to its GPU; a line that is no
  * record names nothing, and belongs to its number in the file. So every row has one owner, who counts it.
  */
-import { ownsEverything, ownsHost, ownsRow, type Shard } from "../../protocol/Shard.ts"
+import { fnv1a32, ownsEverything, ownsHost, ownsRow, type Shard } from "../../protocol/Shard.ts"
 import { BoundedCache } from "./bounded-cache.ts"
 import type { CsvHeader } from "./csv-header.ts"
 import type { Cut } from "./record-splitter.ts"
@@ -12,9 +12,9 @@ import type { Cut } from "./record-splitter.ts"
 const quote = 0x22
 const comma = 0x2c
 
-/** Hosts whose owner is remembered, and the characters of their names. */
-const hostsMax = 10_000
-const hostCharsMax = 1024 * 1024
+/** Names whose hash is remembered, and their characters. */
+const namesMax = 10_000
+const nameCharsMax = 1024 * 1024
 
 /** Index behind the cell that begins at `from`: of its comma, or the record's length. */
 const cellEnd = (record: Buffer, from: number): number => {
@@ -38,18 +38,26 @@ export const cellText = (record: Buffer, index: number): string => {
   return record.toString("utf8", from + 1, end - 1).replaceAll('""', '"')
 }
 
+/** `fnv1a32`, which a fleet asks for the same few names again and again. */
+export const makeNameHash = (): ((name: string) => number) => {
+  const known = new BoundedCache<number>(namesMax, nameCharsMax)
+  return (name) => {
+    const remembered = known.get(name)
+    if (remembered !== undefined) return remembered
+    const hash = fnv1a32(name)
+    known.add(name, hash)
+    return hash
+  }
+}
+
 /** Tells of the rows of one file after another whether they are the shard's. */
-export const makeRowOwner = (shard: Shard): ((header: CsvHeader, cut: Cut) => boolean) => {
+export type RowOwner = (header: CsvHeader, cut: Cut) => boolean
+
+export const makeRowOwner = (shard: Shard, hash: (name: string) => number): RowOwner => {
   if (ownsEverything(shard)) return () => true
-  const known = new BoundedCache<boolean>(hostsMax, hostCharsMax)
   return ({ indexOf }, { bytes, line, reject }) => {
     if (reject !== undefined) return ownsRow(shard, line)
     const hostname = cellText(bytes, indexOf.Hostname)
-    const name = hostname === "" ? cellText(bytes, indexOf.uuid) : hostname
-    const remembered = known.get(name)
-    if (remembered !== undefined) return remembered
-    const owns = ownsHost(shard, name, "")
-    known.add(name, owns)
-    return owns
+    return ownsHost(shard, hostname, hostname === "" ? cellText(bytes, indexOf.uuid) : "", hash)
   }
 }
