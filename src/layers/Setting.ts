@@ -36,6 +36,8 @@ export interface Setting<A> {
   readonly config: Config.Config<A>
 }
 
+type Reading<A> = Pick<Kind<A>, "accepted" | "parse">
+
 interface Definition<A> {
   readonly env: string
   readonly meaning: string
@@ -43,7 +45,8 @@ interface Definition<A> {
   /** Without dashes; the variable's name in kebab case unless told. */
   readonly flag?: string
   readonly isSwitch?: boolean
-  readonly aliases?: ReadonlyArray<string>
+  /** Older names of the variable; one that was written otherwise comes with how its text is read. */
+  readonly aliases?: ReadonlyArray<string | readonly [name: string, reading: Reading<A>]>
 }
 
 const lookUp = (name: string): Config.Config<Option.Option<Given>> =>
@@ -72,12 +75,12 @@ const build = <A, D>(
   defaultOf: () => D
 ): Setting<A | D> => {
   const flagName = `--${flag ?? env.toLowerCase().replaceAll("_", "-")}`
-  const given = Config.all([lookUp(flagName), lookUp(env), ...aliases.map(lookUp)]).pipe(
-    Config.map(Option.firstSomeOf)
-  )
+  const older = aliases.map((alias) => (typeof alias === "string" ? ([alias, kind] as const) : alias))
+  const readings = new Map<string, Reading<A>>([[flagName, kind], [env, kind], ...older])
+  const given = Config.all([...readings.keys()].map(lookUp)).pipe(Config.map(Option.firstSomeOf))
   return {
     env,
-    aliases,
+    aliases: older.map(([name]) => name),
     flag: flagName,
     isSwitch,
     meaning,
@@ -88,7 +91,10 @@ const build = <A, D>(
       given,
       Option.match({
         onNone: (): Either.Either<A | D, ConfigError.ConfigError> => Either.right(defaultOf()),
-        onSome: (value) => Either.fromOption(kind.parse(value.text), () => refusal(value, kind.accepted))
+        onSome: (value) => {
+          const { parse, accepted } = readings.get(value.name)!
+          return Either.fromOption(parse(value.text), () => refusal(value, accepted))
+        }
       })
     )
   }
