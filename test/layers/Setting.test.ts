@@ -106,7 +106,7 @@ describe("the source", () => {
       variables,
       flags
     )
-  const fleet = { kind: "simulated", seed: 1, hosts: 32, gpusPerHost: 8 }
+  const fleet = { kind: "simulated", seed: 1, faults: [], hosts: 32, gpusPerHost: 8 }
 
   it("is the shipped sample, a file or a fleet", () => {
     expect(source({})).toEqual({ kind: "csv", path: undefined })
@@ -115,6 +115,7 @@ describe("the source", () => {
     expect(source({ SIMULATE_SEED: "5" }, { "--simulate": "1X2" })).toEqual({
       kind: "simulated",
       seed: 5,
+      faults: [],
       hosts: 1,
       gpusPerHost: 2
     })

@@ -114,7 +114,7 @@ describe("an import", () => {
       "1h"
     ])
     expect(await program.exit).toBe(1)
-    expect(program.said()).toMatch(/rejected older_than_retention: 320/)
+    expect(program.said()).toMatch(/rejected older_than_retention: 832/)
   })
 
   test("of a file without rows ends well, with nothing read", async () => {

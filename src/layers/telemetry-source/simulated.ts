@@ -1,25 +1,18 @@
 /**
  * A simulated fleet as a telemetry source: deterministic for its seed, endless in a loop.
  *
- * A pass is one sample of every series. A position names the fleet by what makes it; of another fleet it starts afresh,
- * but for the last time given, behind which times go on rising.
+ * A pass is one sample of every series that there is at that moment. Values depend on the time of their pass in the
+ * simulation, which begins at its epoch and goes on by an interval per pass, whatever times samples are given. A position
+ * names the fleet by what makes it; of another fleet it starts afresh, but for the last time given, behind which times go
+ * on rising.
  */
-import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
-import { SourcePosition } from "../../protocol/Log.ts"
-import type { Sample } from "../../protocol/Sample.ts"
-import { type TimeNs, timeNsMax, timeNsMin } from "../../protocol/Time.ts"
-import { type SourceChunk, type SourceReader, TelemetrySource } from "../TelemetrySource.ts"
-import { type FleetDescription, makeFleet, type SimulatedFleet } from "./simulated-fleet.ts"
-import { makeTimestamper } from "./timestamper.ts"
+import { Context, Effect, Layer, Option } from "effect"
+import { Rejects } from "../Rejects.ts"
+import { refuseOtherShard, TelemetrySource } from "../TelemetrySource.ts"
+import { decodePosition } from "./simulated/position.ts"
+import { openSimulatedReader, type SimulatedSourceSettings } from "./simulated/reader.ts"
 
-interface SimulatedSourceSettings extends FleetDescription {
-  /** Whether another pass follows a pass; else reading ends with the pass that it is in. */
-  readonly loop: boolean
-  /** Which time a sample gets: when it was read, or its pass's in simulated time. */
-  readonly timestamps: "now" | "original"
-  /** Simulated time between two passes. */
-  readonly intervalMs: number
-}
+export { simulatedEpochNs } from "./simulated/reader.ts"
 
 export class SimulatedSourceConfig extends Context.Tag("telemetry/SimulatedSourceConfig")<
   SimulatedSourceConfig,
@@ -31,7 +24,9 @@ export class SimulatedSourceConfig extends Context.Tag("telemetry/SimulatedSourc
     seed: 1,
     loop: true,
     timestamps: "now",
-    intervalMs: 1_000
+    // What a pass over 32x8 GPUs takes at 1,000 rows a second, roughly: there the simulation keeps step with the clock.
+    intervalMs: 10_000,
+    faults: []
   }
 
   /** The defaults but for what is given. */
@@ -41,92 +36,21 @@ export class SimulatedSourceConfig extends Context.Tag("telemetry/SimulatedSourc
     Layer.succeed(SimulatedSourceConfig, { ...SimulatedSourceConfig.defaults, ...settings })
 }
 
-/** When the first pass is in simulated time: 2025-01-01T00:00:00Z. */
-export const simulatedEpochNs: TimeNs = 1_735_689_600_000_000_000n
-
-const SimulatedPosition = Schema.Struct({
-  seed: Schema.Int,
-  hosts: Schema.Int,
-  gpusPerHost: Schema.Int,
-  pass: Schema.NonNegativeInt,
-  /** The row of that pass at which reading goes on; behind the last one, the pass is over. */
-  row: Schema.NonNegativeInt,
-  /** The last time that was given to a sample, in nanoseconds; absent while none was. */
-  lastGivenNs: Schema.optional(Schema.BigInt.pipe(Schema.betweenBigInt(timeNsMin, timeNsMax)))
-})
-type SimulatedPosition = typeof SimulatedPosition.Type
-
-const SimulatedPositionText = Schema.parseJson(SimulatedPosition)
-const encodePosition = Schema.encodeSync(SimulatedPositionText)
-const decodePosition = Schema.decodeOption(SimulatedPositionText)
-
-const isOfFleet = (position: SimulatedPosition, settings: FleetDescription, fleet: SimulatedFleet): boolean =>
-  position.seed === settings.seed &&
-  position.hosts === settings.hosts &&
-  position.gpusPerHost === settings.gpusPerHost &&
-  position.row <= fleet.rowsPerPass
-
-const openReader = (
-  settings: SimulatedSourceSettings,
-  fleet: SimulatedFleet,
-  resumeAt: SimulatedPosition | undefined
-): SourceReader => {
-  const { seed, hosts, gpusPerHost, loop, timestamps, intervalMs } = settings
-  const start =
-    resumeAt !== undefined && isOfFleet(resumeAt, settings, fleet) ? resumeAt : { pass: 0, row: 0 }
-  const timestamper = makeTimestamper(resumeAt?.lastGivenNs)
-  let { pass, row } = start
-
-  const chunk = (rows: number, nowNs: TimeNs): SourceChunk => {
-    const passNs = simulatedEpochNs + BigInt(pass) * BigInt(intervalMs) * 1_000_000n
-    const samples: Array<Sample> = []
-    for (let i = row; i < row + rows; i++) {
-      const timeNs = timestamps === "now" ? timestamper.next(nowNs) : passNs
-      samples.push({ series: fleet.seriesOf(i), timeNs, value: fleet.valueOf(pass, i) })
-    }
-    const [atPass, firstRow] = [pass, row]
-    row += rows
-    return {
-      rowsRead: rows,
-      samples,
-      positionAfter: (index) => {
-        const lastGivenNs = timestamps === "now" ? samples[index]!.timeNs : timestamper.last
-        const at = { seed, hosts, gpusPerHost, pass: atPass, row: firstRow + index + 1 }
-        return SourcePosition.make(encodePosition(lastGivenNs === undefined ? at : { ...at, lastGivenNs }))
-      }
-    }
-  }
-
-  return {
-    read: (rowsMax) =>
-      Effect.map(Clock.currentTimeNanos, (nowNs) => {
-        if (row >= fleet.rowsPerPass) {
-          if (!loop) return Option.none()
-          pass++
-          row = 0
-        }
-        return Option.some(chunk(Math.max(1, Math.min(rowsMax, fleet.rowsPerPass - row)), nowNs))
-      })
-  }
-}
-
 const make = Effect.gen(function* () {
   const settings = yield* SimulatedSourceConfig
+  const rejects = yield* Rejects
+  const description = `simulated fleet ${settings.hosts}x${settings.gpusPerHost}`
   return TelemetrySource.of({
-    description: `simulated fleet ${settings.hosts}x${settings.gpusPerHost}`,
-    open: (resumeAt) =>
-      Effect.sync(() =>
-        openReader(
-          settings,
-          makeFleet(settings),
-          Option.getOrUndefined(Option.flatMap(resumeAt, decodePosition))
-        )
-      )
+    description,
+    open: ({ resumeAt, shard }) =>
+      Effect.gen(function* () {
+        const position = Option.getOrUndefined(Option.flatMap(resumeAt, decodePosition))
+        if (position !== undefined) yield* refuseOtherShard(description, position.shard, shard)
+        return openSimulatedReader(settings, rejects, shard, position)
+      })
   })
 })
 
-/** The fleet that `SimulatedSourceConfig` describes. It needs nothing and never fails. */
-export const layerSimulated: Layer.Layer<TelemetrySource, never, SimulatedSourceConfig> = Layer.effect(
-  TelemetrySource,
-  make
-)
+/** The fleet that `SimulatedSourceConfig` describes; what its faults make of rows is counted in `Rejects`. */
+export const layerSimulated: Layer.Layer<TelemetrySource, never, SimulatedSourceConfig | Rejects> =
+  Layer.effect(TelemetrySource, make)

@@ -1,65 +1,24 @@
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { it } from "@effect/vitest"
-import { Effect, FastCheck, Layer, Option, TestClock } from "effect"
+import { Effect, FastCheck, Fiber, Layer, Option, TestClock } from "effect"
 import { describe, expect } from "vitest"
 import { sampleCsv, sampleOfFleet, samplePath } from "../../../scripts/sample-csv.ts"
 import { layer as layerRejects, Rejects } from "../../../src/layers/Rejects.ts"
 import { TelemetrySource } from "../../../src/layers/TelemetrySource.ts"
 import { CsvSourceConfig, layerCsv } from "../../../src/layers/telemetry-source/csv.ts"
-import {
-  layerSimulated,
-  SimulatedSourceConfig,
-  simulatedEpochNs
-} from "../../../src/layers/telemetry-source/simulated.ts"
-import { makeFleet, makeGpuValues } from "../../../src/layers/telemetry-source/simulated-fleet.ts"
-import { dcgmCatalogue, unitRange } from "../../../src/protocol/DcgmCatalogue.ts"
+import { simulatedMetricNames } from "../../../src/layers/telemetry-source/simulated/gpu.ts"
+import { simulatedEpochNs } from "../../../src/layers/telemetry-source/simulated.ts"
 import { positionBytesMax } from "../../../src/protocol/Limits.ts"
 import type { SourcePosition } from "../../../src/protocol/Log.ts"
 import { encodeSample, type Sample } from "../../../src/protocol/Sample.ts"
 import { seriesKey } from "../../../src/protocol/Series.ts"
-
-type Settings = Parameters<typeof SimulatedSourceConfig.layer>[0]
-
-/** A sample and the position behind it. */
-interface Read {
-  readonly sample: Sample
-  readonly after: SourcePosition
-}
-
-/** What reading gives, `rowsMax` rows at a time, until it ends or `rows` are read. */
-const readAll = (options: {
-  readonly settings: Settings
-  readonly from?: SourcePosition
-  readonly rowsMax?: number
-  readonly rows?: number
-}): Effect.Effect<ReadonlyArray<Read>> =>
-  Effect.gen(function* () {
-    const source = yield* TelemetrySource
-    const reader = yield* source.open(Option.fromNullable(options.from))
-    const read: Array<Read> = []
-    while (read.length < (options.rows ?? Number.POSITIVE_INFINITY)) {
-      const chunk = yield* reader.read(options.rowsMax ?? 1_000)
-      if (Option.isNone(chunk)) break
-      const { samples, rowsRead, positionAfter } = chunk.value
-      expect(rowsRead).toBe(samples.length)
-      samples.forEach((sample, index) => {
-        read.push({ sample, after: positionAfter(index) })
-      })
-    }
-    return read
-  }).pipe(
-    Effect.scoped,
-    Effect.provide(Layer.provide(layerSimulated, SimulatedSourceConfig.layer(options.settings))),
-    Effect.orDie
-  )
-
-const texts = (read: ReadonlyArray<Read>): ReadonlyArray<string> =>
-  read.map(({ sample }) => encodeSample(sample))
+import { type Shard, shardsOf, wholeSource } from "../../../src/protocol/Shard.ts"
+import { readAll, readFleet, texts } from "./simulated-harness.ts"
 
 const small = { hosts: 2, gpusPerHost: 2, timestamps: "original" } as const
 /** Rows of a pass of it. */
-const smallRows = 2 * 2 * 10
+const smallRows = 4 * simulatedMetricNames.length
 
 describe("what is read", () => {
   it.effect("is the same for the same seed, and other for another", () =>
@@ -76,6 +35,7 @@ describe("what is read", () => {
       expect(once.length).toBe(smallRows)
       expect(new Set(once.map(({ sample }) => seriesKey(sample.series))).size).toBe(smallRows)
       const looped = yield* readAll({ settings: small, rows: 3 * smallRows, rowsMax: 7 })
+      expect(looped.length).toBe(3 * smallRows)
       expect(texts(looped).slice(0, smallRows)).toEqual(texts(once))
     })
   )
@@ -84,9 +44,8 @@ describe("what is read", () => {
     Effect.gen(function* () {
       const rows = 2 * smallRows
       const byOne = yield* readAll({ settings: small, rows, rowsMax: 1 })
-      expect(
-        yield* readAll({ settings: small, rows, rowsMax: 13 }).pipe(Effect.map((r) => r.slice(0, rows)))
-      ).toEqual(byOne)
+      expect(yield* readAll({ settings: small, rows, rowsMax: 13 })).toEqual(byOne)
+      expect(yield* readAll({ settings: small, rows, rowsMax: rows })).toEqual(byOne)
     })
   )
 
@@ -115,11 +74,11 @@ describe("a position", () => {
   it.effect("gives exactly the rest, wherever it is", () =>
     Effect.gen(function* () {
       const rows = 2 * smallRows + 5
-      const whole = (yield* readAll({ settings: small, rows })).slice(0, rows)
+      const whole = yield* readAll({ settings: small, rows })
       for (const [index, { after }] of whole.entries()) {
         if (index === rows - 1) break
         const rest = yield* readAll({ settings: small, from: after, rows: rows - index - 1, rowsMax: 11 })
-        expect(texts(rest).slice(0, rows - index - 1)).toEqual(texts(whole).slice(index + 1))
+        expect(texts(rest)).toEqual(texts(whole).slice(index + 1))
       }
     })
   )
@@ -140,7 +99,7 @@ describe("a position", () => {
       yield* TestClock.setTime(2_000)
       const [first] = yield* readAll({ settings: now, rows: 1 })
       yield* TestClock.setTime(1_000)
-      for (const other of [{}, { seed: 2 }, { hosts: 3 }, { gpusPerHost: 1 }]) {
+      for (const other of [{}, { seed: 2 }, { hosts: 3 }, { gpusPerHost: 1 }, { intervalMs: 5 }]) {
         const [next] = yield* readAll({
           settings: { ...now, ...other },
           from: first!.after,
@@ -167,82 +126,88 @@ describe("a position", () => {
   it.effect("fits into a record", () =>
     Effect.gen(function* () {
       const settings = { hosts: 1_000, gpusPerHost: 16, seed: 2 ** 32 - 1 }
-      const [read] = yield* readAll({ settings, rows: 1, rowsMax: 1 })
+      const shard: Shard = { index: 998, count: 999, by: "host" }
+      const [read] = yield* readAll({ settings, shard, rows: 1 })
       expect(Buffer.byteLength(read!.after)).toBeLessThan(positionBytesMax / 2)
     })
   )
 })
 
-describe("a simulated GPU", () => {
-  const passes = 2_000
-  const gpus = Array.from({ length: 8 }, (_, gpu) => makeGpuValues(1, gpu))
-  const values = gpus.flatMap((valuesIn) => Array.from({ length: passes }, (_, pass) => valuesIn(pass)))
-
-  it("has values that its metrics' units allow, for every seed and pass", () => {
-    const anyPass = FastCheck.oneof(FastCheck.nat(1_000), FastCheck.maxSafeNat())
-    FastCheck.assert(
-      FastCheck.property(FastCheck.nat(), FastCheck.nat(15_999), anyPass, (seed, gpu, pass) => {
-        const all = makeGpuValues(seed, gpu)(pass)
-        for (const [name, value] of Object.entries(all)) {
-          const metric = dcgmCatalogue.get(name)
-          const [min, max] = unitRange(metric!.unit) ?? [0, Number.POSITIVE_INFINITY]
-          expect(value, name).toBeGreaterThanOrEqual(min)
-          expect(value, name).toBeLessThanOrEqual(max)
+describe("a shard", () => {
+  it.effect.prop(
+    "reads the rows of its hosts in their order, and all shards together read each row once",
+    [FastCheck.nat(), FastCheck.integer({ min: 1, max: 12 }), FastCheck.integer({ min: 1, max: 6 })],
+    ([seed, hosts, count]) =>
+      Effect.gen(function* () {
+        const settings = { ...small, seed, hosts, gpusPerHost: 2, loop: false }
+        const whole = yield* readAll({ settings })
+        const shares = yield* Effect.forEach(shardsOf(count, "host"), (shard) =>
+          readAll({ settings, shard, rowsMax: 17 })
+        )
+        expect(shares.flatMap(texts).sort()).toEqual([...texts(whole)].sort())
+        for (const share of shares) {
+          const hostnames = new Set(share.map(({ sample }) => sample.series.hostname))
+          const ofHosts = whole.filter(({ sample }) => hostnames.has(sample.series.hostname))
+          expect(texts(share)).toEqual(texts(ofHosts))
         }
-        expect(all.DCGM_FI_DEV_FB_USED + all.DCGM_FI_DEV_FB_FREE).toBe(81_007)
-        expect(all.DCGM_FI_DEV_GPU_TEMP).toBeGreaterThanOrEqual(26)
-        expect(all.DCGM_FI_DEV_GPU_TEMP).toBeLessThanOrEqual(85)
-        expect(all.DCGM_FI_DEV_POWER_USAGE).toBeGreaterThanOrEqual(68)
-        expect(all.DCGM_FI_DEV_POWER_USAGE).toBeLessThanOrEqual(700)
       }),
-      { numRuns: 1_000 }
-    )
-  })
+    { fastCheck: { numRuns: 30 } }
+  )
 
-  it("works and idles", () => {
-    const idle = values.filter((all) => all.DCGM_FI_DEV_GPU_UTIL === 0).length / values.length
-    expect(idle).toBeGreaterThan(0.2)
-    expect(idle).toBeLessThan(0.6)
-  })
+  it.effect("of none reads everything, and gives times that no other gives", () =>
+    Effect.gen(function* () {
+      const settings = { ...small, timestamps: "now" } as const
+      const shares = yield* Effect.forEach(shardsOf(3, "none"), (shard) =>
+        readAll({ settings, shard, rows: smallRows })
+      )
+      const times = shares.flatMap((share) => share.map(({ sample }) => sample.timeNs))
+      expect(new Set(times).size).toBe(3 * smallRows)
+    })
+  )
 
-  it("draws power, warms up, clocks up and fills its memory with its utilisation", () => {
-    const correlation = (a: keyof (typeof values)[number], b: keyof (typeof values)[number]): number => {
-      const mean = (name: typeof a) => values.reduce((sum, all) => sum + all[name], 0) / values.length
-      const [meanA, meanB] = [mean(a), mean(b)]
-      let [covariance, varianceA, varianceB] = [0, 0, 0]
-      for (const all of values) {
-        const [x, y] = [all[a] - meanA, all[b] - meanB]
-        covariance += x * y
-        varianceA += x * x
-        varianceB += y * y
+  it.effect("goes on exactly at its own positions, over the ends of passes", () =>
+    Effect.gen(function* () {
+      const settings = { ...small, hosts: 9, gpusPerHost: 1 }
+      const shard: Shard = { index: 1, count: 3, by: "host" }
+      const [end] = (yield* readAll({ settings: { ...settings, loop: false }, shard })).slice(-1)
+      const rows = 3 * simulatedMetricNames.length
+      const whole = yield* readAll({ settings, shard, rows: 20 * rows })
+      const index = whole.findIndex(({ after }) => after === end!.after)
+      expect(index).toBeGreaterThan(0)
+      for (const at of [index - 1, index, index + 1, 10 * rows]) {
+        const rest = yield* readAll({ settings, shard, from: whole[at]!.after, rows: rows * 2 })
+        expect(texts(rest)).toEqual(texts(whole).slice(at + 1, at + 1 + rows * 2))
       }
-      return covariance / Math.sqrt(varianceA * varianceB)
-    }
-    expect(correlation("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_POWER_USAGE")).toBeGreaterThan(0.85)
-    expect(correlation("DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_GPU_TEMP")).toBeGreaterThan(0.85)
-    expect(correlation("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED")).toBeGreaterThan(0.7)
-    expect(correlation("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_MEM_COPY_UTIL")).toBeGreaterThan(0.7)
-    for (const all of values) {
-      expect(all.DCGM_FI_DEV_SM_CLOCK).toBe(all.DCGM_FI_DEV_GPU_UTIL > 0 ? 1980 : 345)
-    }
-  })
+    })
+  )
 
-  it("warms up and cools down over some passes, never at once", () => {
-    for (let i = 1; i < values.length; i++) {
-      if (i % passes === 0) continue
-      const change = values[i]!.DCGM_FI_DEV_GPU_TEMP - values[i - 1]!.DCGM_FI_DEV_GPU_TEMP
-      expect(Math.abs(change)).toBeLessThanOrEqual(14)
-    }
-  })
+  it.effect("refuses the position of another", () =>
+    Effect.gen(function* () {
+      const settings = { ...small, hosts: 9 }
+      const shard: Shard = { index: 1, count: 3, by: "host" }
+      const [first] = yield* readAll({ settings, shard, rows: 1 })
+      for (const other of [wholeSource, { ...shard, index: 2 }, { ...shard, count: 4 }]) {
+        const error = yield* Effect.flip(readFleet({ settings, shard: other, from: first!.after, rows: 1 }))
+        expect(error.message).toContain("1/3")
+        expect(error.message).toContain(`${other.index}/${other.count}`)
+      }
+    })
+  )
 
-  it("has a UUID of its own in the real ones' form", () => {
-    const fleet = makeFleet({ hosts: 1_000, gpusPerHost: 16, seed: 1 })
-    const uuids = Array.from({ length: fleet.gpus }, (_, gpu) => fleet.seriesOf(gpu * 10).uuid)
-    expect(new Set(uuids).size).toBe(16_000)
-    for (const uuid of uuids) {
-      expect(uuid).toMatch(/^GPU-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/)
-    }
-  })
+  it.effect("without hosts ends at once, or waits in a loop until it is stopped", () =>
+    Effect.gen(function* () {
+      const settings = { ...small, hosts: 1 }
+      const shares = yield* Effect.forEach(shardsOf(2, "host"), (shard) =>
+        readAll({ settings: { ...settings, loop: false }, shard })
+      )
+      const empty = shares.findIndex((share) => share.length === 0)
+      expect(shares.map((share) => share.length).sort()).toEqual([0, smallRows / 2])
+      const waiting = yield* Effect.fork(readAll({ settings, shard: shardsOf(2, "host")[empty]!, rows: 1 }))
+      yield* TestClock.adjust("1 hour")
+      expect(yield* Fiber.poll(waiting)).toEqual(Option.none())
+      yield* Fiber.interrupt(waiting)
+    })
+  )
 })
 
 describe("the sample that is shipped", () => {
@@ -260,7 +225,7 @@ describe("the sample that is shipped", () => {
         timestamps: "original"
       })
       const { read, rejected } = yield* Effect.gen(function* () {
-        const reader = yield* (yield* TelemetrySource).open(Option.none())
+        const reader = yield* (yield* TelemetrySource).open({ resumeAt: Option.none(), shard: wholeSource })
         const samples: Array<Sample> = []
         for (;;) {
           const chunk = yield* reader.read(100)
