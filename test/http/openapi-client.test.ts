@@ -59,7 +59,7 @@ console.log(JSON.stringify({ firstGpu, cursor, hosts, code, text, kind, rejected
 
 const compilerOptions = {
   ...{ target: "ES2022", module: "NodeNext", types: ["node"] },
-  ...{ strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true }
+  ...{ strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, skipLibCheck: true }
 }
 
 const withFolder = Effect.acquireRelease(
@@ -81,7 +81,7 @@ it.scopedLive("types generated from the document compile, say what is answered, 
       await symlink(nodeModules, join(folder, "node_modules"))
       await writeFile(join(folder, "package.json"), JSON.stringify({ type: "module" }))
       await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions }))
-      await writeFile(join(folder, "gateway.d.ts"), types)
+      await writeFile(join(folder, "gateway.ts"), types)
       await writeFile(join(folder, "consumer.ts"), consumer)
       const compiler = join(nodeModules, "typescript/bin/tsc")
       await execute(process.execPath, [compiler, "-p", folder]).catch(({ stdout }) => expect.fail(stdout))
