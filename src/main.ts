@@ -5,24 +5,29 @@
  *     source → streamers → broker → collectors → store → gateway
  *
  * Composition and nothing else. What starts last and closes first stands first: streamers start once every collector has
- * subscribed; they stop reading, collectors store what was published, then the gateway, the broker and the store end.
+ * subscribed; they stop reading, collectors store what was published, then the servers, the broker and the store end.
  */
 import { fileURLToPath } from "node:url"
 import { NodeContext } from "@effect/platform-node"
 import { Effect, Layer, Logger } from "effect"
 import { makeCli, type RunOptions } from "./cli.ts"
+import * as BrokerHttp from "./http/BrokerHttp.ts"
 import * as Gateway from "./http/Gateway.ts"
 import { GatewayConfig } from "./http/GatewayConfig.ts"
+import { ListenError } from "./http/Listener.ts"
 import { ReadinessChecks } from "./http/ReadinessChecks.ts"
 import * as Broker from "./layers/broker/embedded.ts"
 import { afterSubscribing } from "./layers/Collectors.ts"
 import * as Collectors from "./layers/collectors/embedded.ts"
 import * as Draining from "./layers/Draining.ts"
 import * as Journal from "./layers/journal/memory.ts"
+import * as Metrics from "./layers/Metrics.ts"
 import * as OffsetLog from "./layers/offset-log/memory.ts"
 import * as Rejects from "./layers/Rejects.ts"
-import { load } from "./layers/Setting.ts"
+import { load, type Setting } from "./layers/Setting.ts"
+import { brokerHttpSettings } from "./layers/settings/broker-http.ts"
 import {
+  gatewaySettings,
   type RunSettings,
   runSettings,
   type SourceSettings,
@@ -74,7 +79,40 @@ const telemetryStore = ({ store, collector }: RunSettings) =>
     )
   )
 
-/** Beside its store, the gateway is ready while the process is not ending. */
+/** Says by what setting a server gets another port. */
+const portSetBy = ({ env, flag }: Setting<number>) =>
+  Layer.mapError(
+    (error: ListenError) =>
+      new ListenError({ ...error, problem: `${error.problem} (${env} or ${flag} sets another)` })
+  )
+
+const servers = ({ gateway, brokerHttp }: RunSettings) => {
+  const { apiHost: host, apiPort: port, ...limits } = gateway
+  return Layer.merge(
+    Gateway.layer.pipe(
+      portSetBy(gatewaySettings.settings.apiPort),
+      Layer.provide(GatewayConfig.layer({ ...limits, host, port }))
+    ),
+    BrokerHttp.layer.pipe(
+      portSetBy(brokerHttpSettings.settings.httpPort),
+      Layer.provide(
+        BrokerHttp.BrokerHttpConfig.layer({ host: brokerHttp.httpHost, port: brokerHttp.httpPort })
+      )
+    )
+  )
+}
+
+/** What the process measures, for both servers. */
+const metrics = Layer.mergeAll(
+  Metrics.layerStreamers,
+  Metrics.layerCollectors,
+  Metrics.layerBroker,
+  Metrics.layerStore,
+  Metrics.layerRejects,
+  Metrics.layerProcess
+)
+
+/** Beside what they answer from, the servers are ready while the process is not ending. */
 const readiness = Layer.effect(
   ReadinessChecks,
   Effect.map(Draining.Draining, ({ check }) => [check])
@@ -83,8 +121,8 @@ const readiness = Layer.effect(
 /** The whole system in one process. */
 const pipeline = (settings: RunSettings) => {
   const { streamer, collector } = settings
-  const { apiHost: host, apiPort: port, ...gateway } = settings.gateway
-  return afterSubscribing(Streamers.layer).pipe(
+  return metrics.pipe(
+    Layer.provideMerge(afterSubscribing(Streamers.layer)),
     Layer.provide(telemetrySource(settings.source)),
     Layer.provide(
       Streamers.StreamerConfig.layer({
@@ -105,8 +143,7 @@ const pipeline = (settings: RunSettings) => {
           typeof collector.startOffset === "number" ? offsetOf(collector.startOffset) : collector.startOffset
       })
     ),
-    Layer.provideMerge(Gateway.layer),
-    Layer.provide(GatewayConfig.layer({ ...gateway, host, port })),
+    Layer.provideMerge(servers(settings)),
     Layer.provide(readiness),
     Layer.provideMerge(Draining.layer),
     Layer.provideMerge(broker(settings.broker)),

@@ -4,6 +4,7 @@
  */
 import { Duration, Effect, Logger, Schedule, Schema } from "effect"
 import type { RunOptions } from "./cli.ts"
+import { BrokerHttpAddress } from "./http/BrokerHttp.ts"
 import { GatewayAddress } from "./http/Gateway.ts"
 import { Collectors } from "./layers/Collectors.ts"
 import { Draining } from "./layers/Draining.ts"
@@ -62,6 +63,7 @@ const announce = (settings: RunSettings) =>
     )
     print(`API        ${url}/api/v1/gpus`)
     print(`Swagger    ${url}/swagger/index.html`)
+    print(`Broker     ${(yield* BrokerHttpAddress).url}/stats`)
     if (source.kind === "csv" && loop && timestamps === "original") {
       print(
         "note       with --timestamps original, every pass after the first stores the same samples again: nothing new"

@@ -2,6 +2,7 @@ import { it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Exit, FastCheck, Option } from "effect"
 import { describe, expect } from "vitest"
 import { load, make, SettingError, withFlags } from "../../src/layers/Setting.ts"
+import { brokerHttpSettings } from "../../src/layers/settings/broker-http.ts"
 import { formatDuration, parseDuration } from "../../src/layers/settings/duration.ts"
 import * as kinds from "../../src/layers/settings/kinds.ts"
 import {
@@ -62,6 +63,24 @@ describe("a setting", () => {
     expect(read(setting.config, { OLD: "many" })).toEqual([
       'OLD: "many" is not accepted, expected an integer from 0 to 9'
     ])
+  })
+
+  it("takes its part of an older name that meant several", () => {
+    const { httpHost, httpPort } = brokerHttpSettings.settings
+    const both = Config.all([httpHost.config, httpPort.config])
+    expect(read(both, {})).toEqual(["127.0.0.1", 9001])
+    expect(read(both, { HTTP_ADDR: ":9101" })).toEqual(["0.0.0.0", 9101])
+    expect(read(both, { HTTP_ADDR: "mq-server:9101" })).toEqual(["mq-server", 9101])
+    expect(read(both, { HTTP_ADDR: "[::1]:0" })).toEqual(["::1", 0])
+    expect(read(both, { HTTP_ADDR: "mq-server:9101", HTTP_PORT: "7" }, { "--http-host": "a" })).toEqual([
+      "a",
+      7
+    ])
+    for (const HTTP_ADDR of ["9101", "mq-server", "mq-server:", ":65536", "::1:80", "[]:80", "a:b:80"]) {
+      expect(read(both, { HTTP_ADDR })).toEqual([
+        `HTTP_ADDR: "${HTTP_ADDR}" is not accepted, expected an address such as 127.0.0.1:9001, [::1]:9001 or :9001 (every address of the machine)`
+      ])
+    }
   })
 
   it("that can't be read names variable or flag, value and what is accepted, in one line", () => {

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest"
 import { eventually, start, startByNpm } from "./Program.ts"
 
 describe("the running program", () => {
-  test("says where its API and Swagger UI are, and both answer", async () => {
+  test("says where its API, Swagger UI and the broker's figures are, and all answer", async () => {
     const program = await start([])
     const [, swagger] = await program.says(/Swagger +(http:\S+)/)
     expect((await fetch(swagger!)).status).toBe(200)
@@ -13,6 +13,21 @@ describe("the running program", () => {
       ({ total_metrics }) => total_metrics > 0
     )
     expect(stats.total_gpus).toBeGreaterThan(0)
+    const [, broker] = await program.says(/Broker +(http:\S+)\/stats/)
+    expect(await (await fetch(`${broker}/stats`)).json()).toMatchObject({ oldest_offset: 0 })
+    for (const server of [broker, await program.url()]) {
+      const scraped = await (await fetch(`${server}/metrics`)).text()
+      for (const name of [
+        "telemetry_streamer_rows_read_total",
+        "telemetry_broker_next_offset",
+        "telemetry_collector_samples_stored_total",
+        "telemetry_store_samples",
+        "telemetry_gateway_requests_total",
+        "process_cpu_seconds_total"
+      ]) {
+        expect(scraped).toMatch(new RegExp(`^${name}(\\{.+\\})? \\d`, "m"))
+      }
+    }
     program.signal("SIGINT")
     expect(await program.exit).toBe(0)
   })
@@ -91,12 +106,19 @@ describe("the running program", () => {
     expect(await program.exit).toBe(0)
   })
 
-  test("names the port that is in use, in one line", async () => {
+  test("names the port that is in use and what sets another, in one line", async () => {
     const first = await start([])
-    const port = new URL(await first.url()).port
-    const second = await start([], { API_PORT: port })
-    expect(await second.exit).toBe(1)
-    expect(second.said()).toBe(`cannot listen on 127.0.0.1:${port}: the port is in use\n`)
+    const { port } = new URL(await first.url())
+    for (const [variable, flag] of [
+      ["API_PORT", "--api-port"],
+      ["HTTP_PORT", "--http-port"]
+    ] as const) {
+      const second = await start([], { [variable]: port })
+      expect(await second.exit).toBe(1)
+      expect(second.said()).toBe(
+        `cannot listen on 127.0.0.1:${port}: the port is in use (${variable} or ${flag} sets another)\n`
+      )
+    }
     first.signal("SIGTERM")
     expect(await first.exit).toBe(0)
   })

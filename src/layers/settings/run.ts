@@ -7,6 +7,7 @@ import { Config, Effect, LogLevel, Option } from "effect"
 import { shardsMax } from "../../protocol/Shard.ts"
 import { idCharsMax } from "../InstanceIds.ts"
 import { type Group, group, make, makeLate, type SettingRecord, type Values } from "../Setting.ts"
+import { brokerHttpSettings } from "./broker-http.ts"
 import {
   bytes,
   choice,
@@ -49,7 +50,8 @@ export const streamerSettings = group("Streamer", {
   }),
   shardBy: make({
     env: "SHARD_BY",
-    meaning: "How several streamers share the source: each reads the rows of its hosts (host), or everything (none)",
+    meaning:
+      "How several streamers share the source: each reads the rows of its hosts (host), or everything (none)",
     kind: choice("HOW", ["host", "none"]),
     default: "host"
   }),
@@ -118,7 +120,8 @@ export const collectorSettings = group("Collector", {
   collectorId: makeLate({
     env: "COLLECTOR_ID",
     aliases: ["INSTANCE_ID"],
-    meaning: "The name under which the broker keeps the collector's checkpoint; of several, what their names begin with",
+    meaning:
+      "The name under which the broker keeps the collector's checkpoint; of several, what their names begin with",
     kind: text("ID", idCharsMax),
     default: () => `collector-${hostname()}`,
     shown: "collector-<hostname>"
@@ -229,6 +232,7 @@ export const runGroups: ReadonlyArray<Group<SettingRecord, unknown>> = [
   sourceSettings,
   streamerSettings,
   brokerSettings,
+  brokerHttpSettings,
   collectorSettings,
   storeSettings,
   gatewaySettings,
@@ -240,6 +244,7 @@ export interface RunSettings {
   readonly source: SourceSettings
   readonly streamer: Values<typeof streamerSettings.settings>
   readonly broker: Values<typeof brokerSettings.settings>
+  readonly brokerHttp: Values<typeof brokerHttpSettings.settings>
   readonly collector: Values<typeof collectorSettings.settings>
   readonly store: Values<typeof storeSettings.settings>
   readonly gateway: Values<typeof gatewaySettings.settings>
@@ -250,6 +255,7 @@ export const runSettings: Config.Config<RunSettings> = Config.all({
   source: sourceSettings.config,
   streamer: streamerSettings.config,
   broker: brokerSettings.config,
+  brokerHttp: brokerHttpSettings.config,
   collector: collectorSettings.config,
   store: storeSettings.config,
   gateway: gatewaySettings.config,
