@@ -6,50 +6,11 @@ import * as Rejects from "../../src/layers/Rejects.ts"
 import type { SourcePosition } from "../../src/protocol/Log.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
 import { formatShard, type Shard, shardsOf, wholeSource } from "../../src/protocol/Shard.ts"
-import {
-  headerLine,
-  openSource,
-  readAll,
-  sourceOf,
-  temporaryFile,
-  writeRow
-} from "../layers/telemetry-source/csv-harness.ts"
-import { badRow, lineEnd, maxRowBytes, nastyText } from "./CsvRows.ts"
-import type { Drawn } from "./Turns.ts"
+import { openSource, readAll, sourceOf, temporaryFile } from "../layers/telemetry-source/csv-harness.ts"
+import { maxRowBytes } from "./CsvRows.ts"
+import { bytesOf, shardedFile } from "./ShardedFile.ts"
 
 const fastCheck = { numRuns: 60 }
-
-/** Names of a few hosts, odd ones and none among them, so that hosts repeat. */
-const hosts = FastCheck.array(FastCheck.oneof(nastyText, FastCheck.constantFrom("", "host-1", "host-2")), {
-  minLength: 1,
-  maxLength: 5
-})
-const slot = FastCheck.oneof(FastCheck.record({ host: FastCheck.nat(), uuid: FastCheck.nat(5) }), badRow)
-
-const sharded = FastCheck.record({
-  hosts,
-  slots: FastCheck.array(slot, { maxLength: 40 }),
-  always: FastCheck.boolean(),
-  end: lineEnd,
-  count: FastCheck.integer({ min: 1, max: 7 }),
-  rowsMax: FastCheck.integer({ min: 1, max: 50 })
-})
-type Sharded = Drawn<typeof sharded>
-
-/** The bytes of a file. Good row `n` has value `n`; behind each bad one stands a good one, which a bad quote could take along. */
-const fileOf = ({ hosts, slots, always, end }: Sharded): Buffer => {
-  const good = (n: number, hostname: string, uuid: string) =>
-    writeRow(
-      ["2025-07-18T20:42:34Z", "M", "0", "nvidia0", uuid, "H100", hostname, "", "", "", String(n), ""],
-      always
-    )
-  const lines = slots.flatMap((row, n) =>
-    "reason" in row
-      ? [Buffer.from(row.row, "latin1"), Buffer.from(good(1_000 + n, hosts[0]!, "GPU-x"))]
-      : [Buffer.from(good(n, hosts[row.host % hosts.length]!, `GPU-${row.uuid}`))]
-  )
-  return Buffer.concat([Buffer.from(headerLine), ...lines].flatMap((line) => [line, Buffer.from(end)]))
-}
 
 /** What was rejected, where: a text for each. */
 const rejected = Effect.gen(function* () {
@@ -80,12 +41,12 @@ const ownerOf = ({ series: { hostname, uuid } }: Sample, count: number): number 
 
 it.effect.prop(
   "of any file, the streamers that share it read and reject together what one would, each row once and by its owner",
-  { file: sharded },
+  { file: shardedFile },
   ({ file }) =>
     Effect.scoped(
       Effect.gen(function* () {
         const { count, rowsMax } = file
-        const path = yield* temporaryFile(fileOf(file))
+        const path = yield* temporaryFile(bytesOf(file))
         const whole = yield* readShard(path, wholeSource, { rowsMax })
         const parts = yield* Effect.forEach(shardsOf(count, "host"), (shard) =>
           readShard(path, shard, { rowsMax })
@@ -102,11 +63,11 @@ it.effect.prop(
 
 it.effect.prop(
   "streamers that do not share read everything each",
-  { file: sharded },
+  { file: shardedFile },
   ({ file }) =>
     Effect.scoped(
       Effect.gen(function* () {
-        const path = yield* temporaryFile(fileOf(file))
+        const path = yield* temporaryFile(bytesOf(file))
         const { positions: _, ...whole } = yield* readShard(path, wholeSource, file)
         for (const shard of shardsOf(Math.min(file.count, 3), "none")) {
           const { positions: _, ...part } = yield* readShard(path, shard, file)
@@ -119,12 +80,12 @@ it.effect.prop(
 
 it.effect.prop(
   "a streamer that resumes behind any of its samples reads and rejects exactly the rest of what is its own",
-  { file: sharded, at: FastCheck.nat(), index: FastCheck.nat() },
+  { file: shardedFile, at: FastCheck.nat(), index: FastCheck.nat() },
   ({ file, at, index }) =>
     Effect.scoped(
       Effect.gen(function* () {
         const { count, rowsMax } = file
-        const path = yield* temporaryFile(fileOf(file))
+        const path = yield* temporaryFile(bytesOf(file))
         const shard = shardsOf(count, "host")[index % count]!
         const whole = yield* readShard(path, shard, { rowsMax: 1_000 })
         if (whole.samples.length === 0) return
