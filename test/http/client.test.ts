@@ -35,6 +35,7 @@ it.live("answers are typed values, and parameters are those of the contract", ()
     expect((yield* client.gpus.metrics({ path })).data).toEqual(["DCGM_FI_DEV_GPU_UTIL"])
     expect((yield* client.fleet.stats()).total_metrics).toBe(25)
     expect((yield* client.operations.ready()).status).toBe("ready")
+    expect(yield* client.operations.metrics()).toContain("# TYPE")
     const urlParams = { start_time: epochNs + 20n * secondNs, order: "asc" } as const
     const page = yield* client.telemetry.page({ path, urlParams })
     expect(page.data.map(({ value }) => value)).toEqual([20, 21, 22, 23, 24])
