@@ -30,7 +30,7 @@ export const BrokerApi = HttpApi.make("broker")
       version: "1.0.0",
       summary: "The log between streamers and collectors",
       description:
-        "How the broker is doing. Messages are published and read over TCP, not here. Times are RFC 3339 in UTC; errors are RFC 9457 problems.",
+        "How the broker is doing; messages are neither published nor read here. Times are RFC 3339 in UTC; errors are RFC 9457 problems.",
       license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
       servers: [{ url: "/", description: "The broker that serves this document" }],
       transform: describeApi

@@ -6,14 +6,15 @@ export const brokerHttpSettings = group("Broker HTTP", {
   httpHost: make({
     env: "HTTP_HOST",
     aliases: [["HTTP_ADDR", hostOfAddress]],
-    meaning: "Address that the broker's own HTTP API is served on; 0.0.0.0 opens it to the network",
+    meaning:
+      "Address that the broker's own HTTP API is served on; 0.0.0.0 opens it to the network (HTTP_ADDR: host:port)",
     kind: text("HOST"),
     default: "127.0.0.1"
   }),
   httpPort: make({
     env: "HTTP_PORT",
     aliases: [["HTTP_ADDR", portOfAddress]],
-    meaning: "Port that the broker's own HTTP API is served on",
+    meaning: "Port that the broker's own HTTP API is served on (HTTP_ADDR: host:port)",
     kind: port,
     default: 9001
   })
