@@ -1,6 +1,6 @@
 /** The streamers and the collectors of a process, as one service each. */
 import { expect, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Layer, Logger, Option, Scope } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, Layer, Logger, Option, Scope } from "effect"
 import { describe } from "vitest"
 import { Broker, BrokerUnavailable, PublishRefused } from "../../src/layers/Broker.ts"
 import { afterSubscribing, Collectors } from "../../src/layers/Collectors.ts"
@@ -102,6 +102,21 @@ describe("the streamers of a process", () => {
     Effect.gen(function* () {
       const streamers = Context.get(yield* Layer.build(streamersOver(yield* openBroker, {})), Streamers)
       expect((yield* streamers.progress).map(({ streamerId }) => streamerId)).toEqual(["s"])
+    })
+  )
+
+  it.scoped("read all together at the rate, and none of them nothing", () =>
+    Effect.gen(function* () {
+      yield* Effect.forkScoped(timePasses)
+      const options = { streamers: 3, rowsPerSecond: 200, batchSize: 100 }
+      const built = yield* Layer.build(streamersOver(yield* openBroker, options, 1_000_000))
+      const seconds = 10
+      yield* Effect.sleep(Duration.seconds(seconds))
+      const read = (yield* Context.get(built, Streamers).progress).map(({ rowsRead }) => rowsRead)
+      const total = read.reduce((sum, rows) => sum + rows, 0)
+      expect(total).toBeLessThanOrEqual(200 * seconds + 20)
+      expect(total).toBeGreaterThan(180 * seconds)
+      for (const rows of read) expect(rows).toBeGreaterThan(50 * seconds)
     })
   )
 
