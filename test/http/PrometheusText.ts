@@ -16,8 +16,13 @@ export interface Family {
 
 const types = ["counter", "gauge", "histogram", "summary", "untyped"]
 
-/** Which family a line belongs to: of histograms and summaries, their parts too. */
-const familyNames = (line: string) => [line, line.replace(/_(bucket|sum|count)$/, "")]
+/** Names of lines that a family of a type has. */
+const lineNames = (name: string, type: string): ReadonlyArray<string> =>
+  type === "histogram"
+    ? [`${name}_bucket`, `${name}_sum`, `${name}_count`]
+    : type === "summary"
+      ? [name, `${name}_sum`, `${name}_count`]
+      : [name]
 
 const unescape = (text: string, quotes: boolean): string =>
   text.replace(/\\(.?)/gs, (whole, character: string) => {
@@ -33,6 +38,8 @@ const readLabels = (text: string): Record<string, string> => {
     const match = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\.)*)"(,|$)/s.exec(rest)
     if (match === null) throw new Error(`not labels: ${rest}`)
     const [whole, name, value] = match
+    // They are Prometheus' own; `__name__` would rename the metric.
+    if (name!.startsWith("__")) throw new Error(`label ${name} is reserved`)
     if (Object.hasOwn(labels, name!)) throw new Error(`label ${name} stands twice`)
     labels[name!] = unescape(value!, true)
     rest = rest.slice(whole.length)
@@ -55,6 +62,8 @@ export const readMetrics = (
   if (!text.endsWith("\n") && text !== "") throw new Error("the last line does not end")
   const families = new Map<string, { type: string; help: string; lines: Array<Line> }>()
   const comments: Array<string> = []
+  /** Names of lines, and the family that each is of. */
+  const owners = new Map<string, string>()
   const seen = new Set<string>()
   let help: readonly [string, string] | undefined
   let current = ""
@@ -69,6 +78,10 @@ export const readMetrics = (
       if (!types.includes(type)) throw new Error(`unknown type ${type}`)
       if (help !== undefined && help[0] !== name) throw new Error(`HELP of ${help[0]} before ${name}`)
       families.set(name, { type, help: help?.[1] ?? "", lines: [] })
+      for (const owned of lineNames(name, type)) {
+        if (owners.has(owned)) throw new Error(`${owned} is of ${name} and of ${owners.get(owned)}`)
+        owners.set(owned, name)
+      }
       help = undefined
       current = name
     } else if (line.startsWith("#")) comments.push(line)
@@ -76,7 +89,7 @@ export const readMetrics = (
       const match = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/s.exec(line)
       if (match === null) throw new Error(`not a line: ${line}`)
       const labels = readLabels(match[2] ?? "")
-      if (!familyNames(match[1]!).includes(current)) throw new Error(`${line} is not of ${current}`)
+      if (owners.get(match[1]!) !== current) throw new Error(`${line} is not of ${current}`)
       const identity = JSON.stringify([match[1], Object.entries(labels).sort()])
       if (seen.has(identity)) throw new Error(`stands twice: ${line}`)
       seen.add(identity)

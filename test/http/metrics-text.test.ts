@@ -244,4 +244,15 @@ describe("what Effect measures", () => {
     expect(valueOf(text, "a_b")).toBe(1)
     expect(readMetrics(text).comments).toEqual(["# left out, as its name and labels are taken: a-b"])
   })
+
+  it("a part of a histogram shares its name with no other metric", () => {
+    const histogram = pair(
+      MetricKey.histogram("x", MetricBoundaries.fromIterable([1])),
+      MetricState.histogram({ buckets: [], count: 7, min: 1, max: 1, sum: 7 })
+    )
+    expect(valueOf(metricsText([histogram, gauge("x_count", 1)]), "x_count")).toBe(7)
+    const text = metricsText([gauge("x_count", 1), histogram])
+    expect(valueOf(text, "x_count")).toBe(1)
+    expect([...readMetrics(text).families.keys()]).toEqual(["x_count"])
+  })
 })
