@@ -1,8 +1,9 @@
 /** One pace for several streamers: its rate is the rate of all together, and each gets its turn. */
 import { it } from "@effect/vitest"
-import { Chunk, Clock, Effect, FastCheck, Fiber, TestClock } from "effect"
+import { Chunk, Clock, Deferred, Effect, FastCheck, Fiber, FiberId, TestClock } from "effect"
 import { expect } from "vitest"
 import * as Pace from "../../../src/layers/streamers/Pace.ts"
+import * as Turns from "../../../src/layers/streamers/Turns.ts"
 import { timePasses, turns } from "../../properties/Turns.ts"
 
 /** Goes on to when the next of them wakes, once all have read what they took and wait again. */
@@ -91,6 +92,23 @@ it.effect.prop(
       yield* Fiber.interruptAll(readers)
     }).pipe(Effect.scoped),
   { fastCheck: { numRuns: 40 } }
+)
+
+it.effect("whoever is interrupted just as it gets its turn hands it on", () =>
+  Effect.gen(function* () {
+    const inTurn = Turns.make()
+    const hasTurn = yield* Deferred.make<void>()
+    const first = yield* Effect.fork(inTurn(Deferred.await(hasTurn)))
+    yield* turns(3)
+    const second = yield* Effect.fork(inTurn(Effect.never))
+    yield* turns(3)
+    const third = yield* Effect.fork(inTurn(Effect.succeed("third")))
+    yield* turns(3)
+    // An observer runs in the step in which the first ends: its turn is the second's already, which does not know it yet.
+    first.addObserver(() => second.unsafeInterruptAsFork(FiberId.none))
+    yield* Deferred.succeed(hasTurn, undefined)
+    expect(yield* Fiber.join(third)).toBe("third")
+  })
 )
 
 it.effect("a reader that stops while it waits for its turn keeps no other from reading", () =>
