@@ -150,7 +150,7 @@ describe("--help", () => {
     for (const { settings } of runGroups) {
       for (const { flag, env, aliases, defaultShown } of Object.values(settings)) {
         const names = [env, ...aliases].join(", ")
-        const start = help.indexOf(`  ${flag}`)
+        const start = help.search(new RegExp(`  ${flag}\\b(?!-)`))
         expect(start, flag).toBeGreaterThan(0)
         const entry = help.slice(start, help.indexOf("]", start) + 1)
         expect(entry, flag).toContain(`[${names}; default: ${defaultShown}]`)

@@ -25,13 +25,9 @@ export const brokerMachine = setupBroker.createMachine({
     /** The log is full: publishes wait until something may be dropped. */
     full: {
       entry: enqueueActions(({ context: { volatile }, enqueue }) => {
-        enqueue.assign({ volatile: { ...volatile, fullSinceMs: volatile.nowMs } })
         // An append that is under way asks by itself when it has ended.
         if (volatile.settlements.length === 0) enqueue({ type: "measureLog", params: undefined })
       }),
-      exit: enqueueActions(({ context: { volatile }, enqueue }) =>
-        enqueue.assign({ volatile: { ...volatile, fullSinceMs: null } })
-      ),
       always: { guard: (args) => !hasWaiting(args), target: "accepting" }
     }
   },

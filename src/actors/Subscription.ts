@@ -71,8 +71,8 @@ const redeliverDue = setupSubscription.enqueueActions(({ context: { volatile }, 
 })
 
 /** Whether so much would stand apart that it is not taken: as many as there may be do already. */
-const standsTooFarApart = (before: Volatile, after: Volatile): boolean =>
-  rangesHeld(after) > Math.max(rangesHeld(before), before.ackedRangesMax + 1)
+const standsTooFarApart = (held: Volatile, then: Volatile): boolean =>
+  rangesHeld(then) > Math.max(rangesHeld(held), held.ackedRangesMax + 1)
 
 /** What is left when one message is done, wherever it stands; `undefined` where it was not out. */
 const withDone = (volatile: Volatile, offset: Offset): Volatile | undefined => {

@@ -156,11 +156,11 @@ export interface Subscription {
   ) => Effect.Effect<Offset, AcknowledgeRefused | SubscriptionTakenOver | BrokerUnavailable>
   /**
    * This message could not be processed: it comes again after a while, without delaying later ones, some times at most;
-   * then it is quarantined (`Rejects`, as `nacked`) and counts as done.
+   * then it is quarantined (`Rejects`, as `nacked`) and counts as done. Answers the checkpoint.
    */
   readonly nack: (
     offset: Offset
-  ) => Effect.Effect<void, AcknowledgeRefused | SubscriptionTakenOver | BrokerUnavailable>
+  ) => Effect.Effect<Offset, AcknowledgeRefused | SubscriptionTakenOver | BrokerUnavailable>
   /** Ends the subscription and forgets its subscriber's checkpoint. */
   readonly unsubscribe: Effect.Effect<void, SubscriptionTakenOver | BrokerUnavailable>
 }
@@ -196,7 +196,7 @@ export interface BrokerStats {
   readonly logBytes: number
   /** Records for which there is no room yet. */
   readonly waitingRecords: number
-  /** For how long publishes have been waiting for room; `null` while none does. */
+  /** For how long the first of them has been waiting, by the second; `null` while none does. */
   readonly fullForMs: number | null
   readonly producers: ReadonlyArray<{ readonly producerId: ProducerId; readonly lastSequence: Sequence }>
   readonly subscribers: ReadonlyArray<SubscriberStats>

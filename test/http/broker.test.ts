@@ -156,7 +156,7 @@ describe("/ready", () => {
       Effect.provide(
         overStats({
           nextOffset: offsetOf(99),
-          fullForMs: 1_000,
+          fullForMs: 2_000,
           checkpoints: [
             away("gone", 3, null),
             away("collector-2", 17, 21 * hourMs),
@@ -198,7 +198,7 @@ describe("/ready", () => {
         Effect.provide(
           overStats({
             nextOffset: offsetOf(99),
-            fullForMs: 999,
+            fullForMs: 1_999,
             checkpoints: [
               away("gone", 3, null),
               away("collector-2", 17, 21 * hourMs),

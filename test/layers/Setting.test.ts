@@ -96,7 +96,7 @@ describe("a setting", () => {
     const id = "x".repeat(257)
     expect(read(runSettings, { API_PORT: "http", LOOP: "maybe", INSTANCE_ID: id })).toEqual([
       'LOOP: "maybe" is not accepted, expected true, t, 1, yes, on or false, f, 0, no, off',
-      `INSTANCE_ID: "${"x".repeat(100)}…" is not accepted, expected a text of at most 256 characters`,
+      `INSTANCE_ID: "${"x".repeat(100)}…" is not accepted, expected a text of at most 252 characters`,
       'API_PORT: "http" is not accepted, expected a port from 0 to 65535 (0: any that is free)'
     ])
   })

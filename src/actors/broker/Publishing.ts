@@ -23,7 +23,15 @@ export const admitWaiting = setupBroker.enqueueActions(({ context, enqueue }) =>
     volatile.waiting
   )
   const appends = takes.length > 0
-  enqueue.assign({ volatile: { ...volatile, waiting, settlements: appends ? settlements : [] } })
+  const goesOn = waiting.length === 0 ? null : volatile.nowMs
+  enqueue.assign({
+    volatile: {
+      ...volatile,
+      waiting,
+      fullSinceMs: waiting[0] === volatile.waiting[0] ? (volatile.fullSinceMs ?? goesOn) : goesOn,
+      settlements: appends ? settlements : []
+    }
+  })
   if (appends) enqueue({ type: "appendBatches", params: { takes } })
   else if (settlements.length > 0) enqueue({ type: "settlePublishes", params: { settlements } })
 })

@@ -72,7 +72,7 @@ export interface Volatile {
   readonly holders: HashMap.HashMap<SubscriberId, SubscriptionKey>
   /** Publishes for which there is no room, in the order in which they came. */
   readonly waiting: ReadonlyArray<PublishRun>
-  /** Since when some wait; `null` while none does. */
+  /** Since when the first of them waits; `null` while none does. */
   readonly fullSinceMs: number | null
   /** Answered when the append that is under way is a fact. */
   readonly settlements: ReadonlyArray<Settlement>

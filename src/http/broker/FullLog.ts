@@ -2,11 +2,12 @@
 import { Option } from "effect"
 import type { BrokerStats, CheckpointStats } from "../../layers/Broker.ts"
 import { formatDuration } from "../../layers/settings/duration.ts"
+import { brokerTickMs } from "../../protocol/Limits.ts"
 import type { BrokerReady } from "./Answers.ts"
 import { secondsLeft } from "./Statistics.ts"
 
-/** A publish that waits for less is only waiting for its turn. */
-const momentMs = 1_000
+/** A publish that waits for less is only waiting for its turn; more than a tick, as the time is known by ticks. */
+const momentMs = 2 * brokerTickMs
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs

@@ -139,7 +139,7 @@ const make = Effect.gen(function* () {
     journal: journalFacts(journal),
     handlers: makeHandlers(log, journal, subscriptions)
   })
-  yield* onStop(actor, (stopped) => subscriptions.failAll(unavailable(stopped)))
+  yield* onStop(actor, (stopped) => Effect.sync(() => subscriptions.endAll(unavailable(stopped))))
   const tick = Effect.map(Clock.currentTimeMillis, (nowMs) => actor.send({ type: "Tick", nowMs }))
   yield* Effect.forkScoped(Effect.schedule(tick, Schedule.spaced(brokerTickMs)))
 

@@ -64,7 +64,7 @@ export const makeSubscribe =
       return {
         logId,
         ...opened,
-        deliveries: Effect.map(entry.delivered.takeAll, ([taken]) => [...taken]),
+        deliveries: entry.delivered.take,
         commit: (below) => acknowledge(below, (replyTo) => ({ type: "AcknowledgeBelow", replyTo, below })),
         ack: (offsets) =>
           acknowledge(offsets[offsets.length - 1] ?? opened.start, (replyTo) => ({

@@ -1,5 +1,5 @@
 /** The subscriptions that are open in this process: one Subscription actor each, all of them in one loop. */
-import { Effect, Exit, Mailbox, Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import {
   type SubscriptionRequest,
   type SubscriptionSnapshot,
@@ -8,20 +8,15 @@ import {
 } from "../../actors/Subscription.ts"
 import { ackedRangesMax, deliveryBytesMax, deliveryMessagesMax } from "../../protocol/Limits.ts"
 import { type Offset, offsetOf } from "../../protocol/Log.ts"
-import {
-  type BrokerUnavailable,
-  type Delivery,
-  type SubscribeOptions,
-  SubscriptionTakenOver
-} from "../Broker.ts"
+import { type BrokerUnavailable, type SubscribeOptions, SubscriptionTakenOver } from "../Broker.ts"
 import { type Actor, type ActorLoop, type Handlers, noEvents } from "../Interpreter.ts"
 import { type OffsetLog, runBytes } from "../OffsetLog.ts"
 import type { Rejects } from "../Rejects.ts"
 import * as Timers from "../Timers.ts"
+import * as Deliveries from "./Deliveries.ts"
 
 type SubscriptionActor = Actor<SubscriptionSnapshot, SubscriptionRequest>
 type SubscriptionCommand = ReturnType<typeof subscriptionStepper.initial>[1][number]
-type EndReason = SubscriptionTakenOver | BrokerUnavailable
 
 /** How often a message that is refused is delivered again, and how long after. */
 export interface RedeliveryOptions {
@@ -33,7 +28,7 @@ export interface RedeliveryOptions {
 export interface OpenSubscription {
   readonly options: SubscribeOptions
   readonly scope: Scope.Scope
-  readonly delivered: Mailbox.Mailbox<Delivery, EndReason>
+  readonly delivered: Deliveries.Deliveries
   actor: SubscriptionActor | undefined
   messagesMissed: number
 }
@@ -65,7 +60,7 @@ const makeHandlers =
           ({ firstOffset, runs }): ReadonlyArray<SubscriptionRequest> => {
             if (firstOffset > from) return [{ type: "RangeMissing", oldest: firstOffset }]
             const payloads = runs.length === 1 ? runs[0]!.payloads : runs.flatMap((run) => run.payloads)
-            delivered.unsafeOffer({ _tag: "Messages", firstOffset, payloads })
+            delivered.offer({ _tag: "Messages", firstOffset, payloads })
             const bytes = runs.reduce((sum, run) => sum + runBytes(run), 0)
             return [{ type: "RangeDelivered", from, to: offsetOf(from + payloads.length), bytes }]
           }
@@ -73,7 +68,7 @@ const makeHandlers =
       redeliver: ({ offset }) =>
         Effect.map(readOne(log, offset), (run): ReadonlyArray<SubscriptionRequest> => {
           if (run === undefined) return [{ type: "RedeliveryMissing", offset }]
-          delivered.unsafeOffer({ _tag: "Messages", firstOffset: offset, payloads: run.payloads })
+          delivered.offer({ _tag: "Messages", firstOffset: offset, payloads: run.payloads })
           return [{ type: "Redelivered", offset, bytes: runBytes(run) }]
         }),
       quarantine: ({ offset, deliveries }) =>
@@ -89,7 +84,7 @@ const makeHandlers =
         entry.messagesMissed += to - from
         gaps.count++
         gaps.messages += to - from
-        delivered.unsafeOffer({ _tag: "Gap", from, to })
+        delivered.offer({ _tag: "Gap", from, to })
         // A subscription that is too slow is overtaken again and again: the figures go on to tell.
         if (!isFirst) return noEvents
         return Effect.as(
@@ -106,7 +101,10 @@ const makeHandlers =
         return noEvents
       },
       armTimer,
-      endDelivery: () => Effect.as(delivered.fail(new SubscriptionTakenOver({ subscriberId })), noEvents)
+      endDelivery: () => {
+        delivered.end(new SubscriptionTakenOver({ subscriberId }))
+        return noEvents
+      }
     }
   }
 
@@ -157,7 +155,7 @@ export interface Subscriptions {
   /** Ends delivery to a subscription that was taken over, or unsubscribed. */
   readonly end: (key: number) => void
   /** Ends every delivery: the broker has stopped. */
-  readonly failAll: (reason: BrokerUnavailable) => Effect.Effect<void>
+  readonly endAll: (reason: BrokerUnavailable) => void
   /** Those that are delivered to, and the next offset of each. */
   readonly cursors: () => ReadonlyArray<{ readonly entry: OpenSubscription; readonly cursor: Offset }>
   readonly gaps: () => { readonly count: number; readonly messages: number }
@@ -171,8 +169,13 @@ export const make = (surroundings: Omit<Surroundings, "gaps">): Subscriptions =>
     register: (options) =>
       Effect.gen(function* () {
         const scope = yield* Effect.scope
-        const delivered = yield* Mailbox.make<Delivery, EndReason>()
-        const entry: OpenSubscription = { options, scope, delivered, actor: undefined, messagesMissed: 0 }
+        const entry: OpenSubscription = {
+          options,
+          scope,
+          delivered: Deliveries.make(),
+          actor: undefined,
+          messagesMissed: 0
+        }
         const key = nextKey++
         yield* Effect.acquireRelease(
           Effect.sync(() => open.set(key, entry)),
@@ -193,8 +196,9 @@ export const make = (surroundings: Omit<Surroundings, "gaps">): Subscriptions =>
       for (const { actor } of open.values()) actor?.send({ type: "LogGrew", end })
     },
     end: (key) => open.get(key)?.actor?.send({ type: "Close" }),
-    failAll: (reason) =>
-      Effect.forEach(open.values(), ({ delivered }) => delivered.fail(reason), { discard: true }),
+    endAll: (reason) => {
+      for (const { delivered } of open.values()) delivered.end(reason)
+    },
     cursors: () =>
       [...open.values()].flatMap((entry) =>
         entry.actor === undefined ? [] : [{ entry, cursor: entry.actor.snapshot().context.volatile.cursor }]

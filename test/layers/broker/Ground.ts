@@ -18,6 +18,8 @@ export interface Ground {
 }
 
 export interface GroundOptions extends Partial<BrokerConfig["Type"]> {
+  /** A sixteenth of the retention where none is given. */
+  readonly segmentBytes?: number
   /** What stands between the log, or the journal, and the broker. */
   readonly wrapLog?: (log: OffsetLog["Type"]) => OffsetLog["Type"]
   readonly wrapJournal?: (journal: Journal["Type"]) => Journal["Type"]
@@ -25,12 +27,12 @@ export interface GroundOptions extends Partial<BrokerConfig["Type"]> {
 
 export const makeGround = ({
   retentionBytes = BrokerConfig.defaults.retentionBytes,
+  segmentBytes = Math.ceil(retentionBytes / segmentsPerRetention),
   wrapLog = (log) => log,
   wrapJournal = (journal) => journal,
   ...policy
 }: GroundOptions = {}): Effect.Effect<Ground, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const segmentBytes = Math.ceil(retentionBytes / segmentsPerRetention)
     const built = yield* Layer.build(
       Layer.mergeAll(
         MemoryLog.layerMemory.pipe(Layer.provide(MemoryLog.MemoryLogConfig.layer({ segmentBytes }))),
