@@ -1,7 +1,7 @@
 /** A part of a file's rows: what reading it costs and says. */
 import { appendFileSync } from "node:fs"
 import { it } from "@effect/vitest"
-import { Effect, Fiber, Logger, Option, TestClock } from "effect"
+import { Effect, Fiber, Layer, Logger, Option, TestClock } from "effect"
 import { describe, expect } from "vitest"
 import { cellText } from "../../../src/layers/telemetry-source/row-owner.ts"
 import { ownsHost, shardsOf } from "../../../src/protocol/Shard.ts"
@@ -59,7 +59,7 @@ describe("a streamer of several", () => {
           yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
         }
         expect(Option.getOrThrow(yield* Fiber.join(reading)).rowsRead).toBe(1)
-      }).pipe(Effect.provide(sourceOf({ path, loop: true, timestamps: "now" })), Effect.provide(logger))
+      }).pipe(Effect.provide(Layer.provideMerge(sourceOf({ path, loop: true, timestamps: "now" }), logger)))
     })
   )
 })
