@@ -1,8 +1,8 @@
 /**
  * What was delivered to a subscription and not taken yet; the credit of the subscription bounds it.
  *
- * (Effect's Mailbox loses a wake-up where its taker is made to yield between finding it empty and waiting: what was offered
- * in between lies there until something else is.)
+ * (Effect's Mailbox loses a wake-up where its taker is made to yield between finding it empty and waiting, unless tasks run
+ * in the very order in which they were scheduled. This one looks again.)
  */
 import { Effect } from "effect"
 import type { BrokerUnavailable, Delivery, SubscriptionTakenOver } from "../Broker.ts"

@@ -34,6 +34,9 @@ interface Sleeper {
 
 class SeededWorld implements Scheduler.Scheduler {
   private readonly tasks: Array<() => void> = []
+  /** Of fibers that have not begun. Those come first, and in turn: Effect counts on a fork having begun before anything else. */
+  private readonly beginnings: Array<() => void> = []
+  private readonly begun = new WeakSet<object>()
   private readonly sleepers = new Set<Sleeper>()
   private nowMs = startMs
 
@@ -43,8 +46,16 @@ class SeededWorld implements Scheduler.Scheduler {
     return this.random() < yieldShare ? 0 : false
   }
 
-  scheduleTask(task: () => void): void {
-    this.tasks.push(task)
+  scheduleTask(task: () => void, _priority: number, fiber?: object): void {
+    if (fiber === undefined || this.begun.has(fiber)) this.tasks.push(task)
+    else {
+      this.begun.add(fiber)
+      this.beginnings.push(task)
+    }
+  }
+
+  private takeTask(): (() => void) | undefined {
+    return this.beginnings.shift() ?? this.tasks.splice(Math.floor(this.random() * this.tasks.length), 1)[0]
   }
 
   /** Runs until that is so; answers whether it ever was. */
@@ -52,10 +63,9 @@ class SeededWorld implements Scheduler.Scheduler {
     for (let tasks = 0; !isOver(); tasks++) {
       if (tasks > tasksMax) return false
       const isHurried = this.sleepers.size > 0 && this.random() < hurryShare
-      if (this.tasks.length > 0 && !isHurried) {
-        const [task] = this.tasks.splice(Math.floor(this.random() * this.tasks.length), 1)
-        task!()
-      } else if (!this.passTime()) return false
+      const task = isHurried ? undefined : this.takeTask()
+      if (task !== undefined) task()
+      else if (!this.passTime()) return false
     }
     return true
   }
