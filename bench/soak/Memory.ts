@@ -24,6 +24,8 @@ const samplesPerQuarterMin = 3
 const collectGarbage = (globalThis as { gc?: () => void }).gc ?? (() => {})
 
 export const sampleMemory = (): MemorySample => {
+  // The buffers of a first collection are given back behind the second.
+  collectGarbage()
   collectGarbage()
   const { rss, heapUsed, arrayBuffers } = process.memoryUsage()
   return { residentBytes: rss, heapBytes: heapUsed + arrayBuffers }

@@ -32,8 +32,8 @@ const fillerStart = (hash: number): number => (hash >>> 3) % (filler.length - la
 
 const payloadOf = (producer: number, sequence: number): Uint8Array => {
   const hash = hashOf(producer, sequence)
-  // Of its own: what a slow subscriber still holds of a batch would keep all of a shared allocation.
-  const bytes = Buffer.from(new ArrayBuffer(sizeFor(hash)))
+  // From Node's pool of small slabs: of one allocation per batch, a slow subscriber would keep all for a message of it.
+  const bytes = Buffer.allocUnsafe(sizeFor(hash))
   bytes.writeUInt16LE(producer, 0)
   bytes.writeUIntLE(sequence, 2, 6)
   filler.copy(bytes, headerBytes, fillerStart(hash), fillerStart(hash) + bytes.length - headerBytes)
