@@ -32,8 +32,12 @@ import type { RowReader } from "./row.ts"
 import { makeRowOwner, type RowOwner } from "./row-owner.ts"
 import { makeTimestamper } from "./timestamper.ts"
 
-/** How long a loop waits before it reads a file without rows again. */
+/**
+ * How long a loop waits before it reads a file again that had no rows for it: as many times this as it has found none, up to
+ * the longest. The file may be long, and full of rows of others.
+ */
 const emptyPassPauseMs = 1_000
+const emptyPassPauseMaxMs = 15_000
 /** How long a loop waits for a file that can't be read: doubled each time, up to the longest. */
 const retryPauseMs = 500
 const retryPauseMaxMs = 15_000
@@ -174,7 +178,7 @@ export const openCsvReader = (
     const isOwn = makeRowOwner(shard, resources.nameHash)
     let reading = yield* openReading(settings, parent, isOwn, 0, position)
     const toChunk = makeChunks(settings, resources, shard, position?.lastGivenNs)
-    let hasWarnedOfEmpty = false
+    let emptyPasses = 0
 
     const goOnWith = (passNumber: number, at: ResumeAt | undefined) =>
       Effect.gen(function* () {
@@ -187,11 +191,12 @@ export const openCsvReader = (
       if (isFromBeginning && rowsRead === 0) {
         const rows =
           pass.next().offset === file.dataStart.offset ? "rows" : `rows of shard ${formatShard(shard)}`
-        if (!hasWarnedOfEmpty) yield* Effect.logWarning(`${settings.path}: has no ${rows}; waiting for some`)
-        hasWarnedOfEmpty = true
-        yield* Effect.sleep(emptyPassPauseMs)
+        if (emptyPasses++ === 0) {
+          yield* Effect.logWarning(`${settings.path}: has no ${rows}; waiting for some`)
+        }
+        yield* Effect.sleep(Math.min(emptyPassPauseMs * emptyPasses, emptyPassPauseMaxMs))
       } else {
-        hasWarnedOfEmpty = false
+        emptyPasses = 0
       }
       yield* goOnWith(reading.passNumber + 1, undefined)
     })
