@@ -15,13 +15,16 @@ import { TelemetryStore } from "./layers/TelemetryStore.ts"
 import type { RejectReason } from "./protocol/Reject.ts"
 import { hasStatusLine, print, rewriteStatus } from "./terminal.ts"
 
-/** Samples that were read are not in the store: it refused them, or had no room. */
+/** Samples that were read are not in the store: it refused them or had no room, or the log dropped them before. */
 export class ImportIncomplete extends Schema.TaggedError<ImportIncomplete>()("ImportIncomplete", {
   refused: Schema.Number,
-  evicted: Schema.Number
+  evicted: Schema.Number,
+  /** Messages, each of many samples. */
+  missed: Schema.Number
 }) {
   override get message(): string {
-    return `not everything read is stored: ${this.refused} samples refused by the store, ${this.evicted} evicted from it`
+    const missed = this.missed === 0 ? "" : `, ${this.missed} messages dropped from the log before they were`
+    return `not everything read is stored: ${this.refused} samples refused by the store, ${this.evicted} evicted from it${missed}`
   }
 }
 
@@ -86,9 +89,10 @@ const progressLine = Effect.gen(function* () {
   // Every collector stores everything: what all of them have is what the one that is behind has.
   const stored = Math.min(...collectors.map(({ samplesStored }) => samplesStored))
   const by = collectors.length === 1 ? "" : ` by each of ${collectors.length} collectors`
+  const missed = Math.max(...collectors.map(({ messagesMissed }) => messagesMissed))
   return (
     `rows read ${count(rows)}, batches published ${count(batches)}, samples stored ${count(stored)}${by}, ` +
-    `rejects ${count(rejects)}`
+    `rejects ${count(rejects)}${missed === 0 ? "" : `, messages missed ${count(missed)}`}`
   )
 })
 
@@ -136,12 +140,12 @@ const finishImport = Effect.gen(function* () {
   yield* (yield* Collectors).drain
   print(yield* progressLine)
   yield* tellRejects
-  // Every collector is refused the same samples.
-  const refused = Math.max(
-    ...(yield* (yield* Collectors).progress).map(({ samplesRefused }) => samplesRefused)
-  )
+  const collectors = yield* (yield* Collectors).progress
+  // Every collector is refused the same samples; what one has missed another may have stored, but nobody knows.
+  const refused = Math.max(...collectors.map(({ samplesRefused }) => samplesRefused))
+  const missed = Math.max(...collectors.map(({ messagesMissed }) => messagesMissed))
   const { evicted } = yield* (yield* TelemetryStore).stats
-  if (refused + evicted > 0) return yield* new ImportIncomplete({ refused, evicted })
+  if (refused + evicted + missed > 0) return yield* new ImportIncomplete({ refused, evicted, missed })
 })
 
 /** Ends when a streamer or a collector can't go on; else never. */

@@ -70,7 +70,10 @@ export const make = (
           (subscription): Subscription => ({
             ...subscription,
             deliveries: Effect.raceFirst(Deferred.await(broken), subscription.deliveries),
-            commit: (offset) => call(broken, subscription.commit(offset))
+            commit: (offset) => call(broken, subscription.commit(offset)),
+            ack: (offsets) => call(broken, subscription.ack(offsets)),
+            nack: (offset) => call(broken, subscription.nack(offset)),
+            unsubscribe: call(broken, subscription.unsubscribe)
           })
         )
       ),
