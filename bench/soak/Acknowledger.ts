@@ -121,7 +121,7 @@ export const makeAcknowledger = (
     creditMessages: creditMessagesMin + random.below(creditGroups * groupMax),
     creditBytes: Number.POSITIVE_INFINITY
   })
-  const run = comeAndGo(world, reader, credit, (subscription, deliveries) =>
+  const stay = (subscription: Subscription, deliveries: number) =>
     Effect.gen(function* () {
       outstanding.clear()
       refusals.clear()
@@ -134,7 +134,7 @@ export const makeAcknowledger = (
       }
       return false
     })
-  )
+  const run = comeAndGo(world, reader, { turnsAwayMax: 0, credit, stay })
 
   return { reader, run, quarantined: () => quarantined }
 }

@@ -2,7 +2,7 @@
 import { Effect, Fiber } from "effect"
 import { ProducerId, sequenceOf } from "../../src/protocol/Log.ts"
 import { makeAcknowledger } from "./Acknowledger.ts"
-import { makeFollower } from "./Follower.ts"
+import { makeFollower, type SubscriberOptions } from "./Follower.ts"
 import { payloadsOf } from "./Payload.ts"
 import * as Producer from "./Producer.ts"
 import { makeVisitor } from "./Visitor.ts"
@@ -12,28 +12,38 @@ const producerCount = 3
 const visitorCount = 3
 const turnsBetweenEndings = 20
 
+type Pace = Omit<SubscriberOptions, "unsubscribes">
+
 interface Subscribers {
-  /** By how many turns each takes for a delivery; those that unsubscribe at times come after the others. */
-  readonly faithful: ReadonlyArray<number>
-  readonly fickle: ReadonlyArray<number>
-  /** How many messages each acknowledges together, and how slow it is. */
+  /** Those that unsubscribe at times come after the others. */
+  readonly faithful: ReadonlyArray<Pace>
+  readonly fickle: ReadonlyArray<Pace>
+  /** How many messages each acknowledges together at most, and how slow it is. */
   readonly acknowledgers: ReadonlyArray<{ readonly groupMax: number; readonly pauseTurnsMax: number }>
 }
 
-/** Where the log waits nobody is slow for long, or everyone would be; where it does not, some are overtaken. */
+/** Where the log waits nobody is slow all the time, or everyone would be; where it does not, some are overtaken. */
 const subscribersOf: Readonly<Record<WhenFull, Subscribers>> = {
   block: {
-    faithful: [0, 0, 3],
-    fickle: [0],
+    faithful: [
+      { pauseTurnsMax: 0, turnsAwayMax: 0 },
+      { pauseTurnsMax: 0, turnsAwayMax: 600 },
+      { pauseTurnsMax: 3, turnsAwayMax: 0 }
+    ],
+    fickle: [{ pauseTurnsMax: 0, turnsAwayMax: 0 }],
     acknowledgers: [
       { groupMax: 64, pauseTurnsMax: 0 },
       { groupMax: 1_000, pauseTurnsMax: 2 }
     ]
   },
   drop_oldest: {
-    faithful: [0, 60],
-    fickle: [20],
+    faithful: [
+      { pauseTurnsMax: 0, turnsAwayMax: 0 },
+      { pauseTurnsMax: 60, turnsAwayMax: 100 }
+    ],
+    fickle: [{ pauseTurnsMax: 20, turnsAwayMax: 100 }],
     acknowledgers: [
+      { groupMax: 1_000, pauseTurnsMax: 0 },
       { groupMax: 1, pauseTurnsMax: 0 },
       { groupMax: 64, pauseTurnsMax: 30 }
     ]
@@ -44,11 +54,11 @@ const castOf = (world: World) => {
   const { faithful, fickle, acknowledgers } = subscribersOf[world.whenFull]
   return {
     producers: Array.from({ length: producerCount }, (_, index) => Producer.make(world, index)),
-    faithful: faithful.map((pauseTurnsMax, index) =>
-      makeFollower(world, `follower ${index}`, { pauseTurnsMax, unsubscribes: false })
+    faithful: faithful.map((pace, index) =>
+      makeFollower(world, `follower ${index}`, { ...pace, unsubscribes: false })
     ),
-    fickle: fickle.map((pauseTurnsMax, index) =>
-      makeFollower(world, `fickle follower ${index}`, { pauseTurnsMax, unsubscribes: true })
+    fickle: fickle.map((pace, index) =>
+      makeFollower(world, `fickle follower ${index}`, { ...pace, unsubscribes: true })
     ),
     acknowledgers: acknowledgers.map((options, index) =>
       makeAcknowledger(world, `acknowledger ${index}`, options)

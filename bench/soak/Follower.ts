@@ -18,6 +18,8 @@ import { turns, type World } from "./World.ts"
 export interface SubscriberOptions {
   /** Turns of the event loop that it takes for a delivery, at most. */
   readonly pauseTurnsMax: number
+  /** Turns for which it stays away, at most, before it comes back. */
+  readonly turnsAwayMax: number
   /** Whether it sometimes has its checkpoint forgotten, and starts anywhere then. */
   readonly unsubscribes: boolean
 }
@@ -45,12 +47,17 @@ type Stay = (
   Scope.Scope
 >
 
-/** A subscriber that resumes, does something while it is there, and is cut off at times. */
+interface ComingAndGoing {
+  readonly turnsAwayMax: number
+  readonly credit: () => Pick<SubscribeOptions, "creditMessages" | "creditBytes">
+  readonly stay: Stay
+}
+
+/** A subscriber that resumes, does something while it is there, is cut off at times, and stays away for a while. */
 export const comeAndGo = (
   world: World,
   reader: Reader,
-  credit: () => Pick<SubscribeOptions, "creditMessages" | "creditBytes">,
-  stay: Stay
+  { turnsAwayMax, credit, stay }: ComingAndGoing
 ): Subscriber["run"] => {
   const random = world.random(`${reader.name} comes and goes`)
   const subscriberId = SubscriberId.make(reader.name)
@@ -73,6 +80,9 @@ export const comeAndGo = (
       const isCut = !world.isEnding() && random.chance(0.3)
       const cut = Effect.as(turns(1 + random.below(turnsBeforeCutMax)), false)
       isOver = yield* isCut ? Effect.raceFirst(visit, cut) : visit
+      if (isOver || world.isEnding() || turnsAwayMax === 0) continue
+      yield* turns(random.below(turnsAwayMax))
+      if ((yield* world.broker.stats).waitingRecords > 0) world.figures.foundFull++
     }
   })
 }
@@ -80,7 +90,7 @@ export const comeAndGo = (
 export const makeFollower = (
   world: World,
   name: string,
-  { pauseTurnsMax, unsubscribes }: SubscriberOptions
+  { pauseTurnsMax, turnsAwayMax, unsubscribes }: SubscriberOptions
 ): Subscriber => {
   const random = world.random(name)
   const reader = new Reader(world, name, world.whenFull === "drop_oldest")
@@ -104,15 +114,15 @@ export const makeFollower = (
         creditBytes: Number.POSITIVE_INFINITY
       })
       world.figures.takeovers++
-      if (start !== reader.checkpoint?.least)
-        reader.complain(`was taken over at ${start}, behind its checkpoint`)
+      const { least } = reader.checkpoint!
+      if (start !== least) reader.complain(`was taken over at ${start}, its checkpoint is ${least}`)
       for (const attempt of [
         Effect.forever(subscription.deliveries),
         subscription.commit(offsetOf(reader.cursor))
       ]) {
-        const exit = yield* Effect.either(attempt)
-        if (Either.isRight(exit) || !(exit.left instanceof SubscriptionTakenOver)) {
-          reader.complain(`was taken over and told ${exit}`)
+        const answer = yield* Effect.either(attempt)
+        if (Either.isRight(answer) || !(answer.left instanceof SubscriptionTakenOver)) {
+          reader.complain(`was taken over and told ${answer}`)
         }
       }
     })
@@ -147,5 +157,5 @@ export const makeFollower = (
     creditMessages: 1 + random.below(creditMessagesMax),
     creditBytes: random.pick([64 * 1024, 1024 * 1024, Number.POSITIVE_INFINITY])
   })
-  return { reader, run: comeAndGo(world, reader, credit, stay) }
+  return { reader, run: comeAndGo(world, reader, { turnsAwayMax, credit, stay }) }
 }

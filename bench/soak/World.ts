@@ -27,6 +27,8 @@ export interface Figures {
   hellos: number
   subscriptions: number
   takeovers: number
+  /** How often a subscriber that had stayed away found publishes waiting for room. */
+  foundFull: number
 }
 
 const noFigures = (): Figures => ({
@@ -39,7 +41,8 @@ const noFigures = (): Figures => ({
   missed: 0,
   hellos: 0,
   subscriptions: 0,
-  takeovers: 0
+  takeovers: 0,
+  foundFull: 0
 })
 
 export type WhenFull = BrokerConfig["Type"]["whenFull"]

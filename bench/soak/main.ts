@@ -73,7 +73,7 @@ const printTotals = ({ elapsedMs, figures }: Outcome): void => {
       `  ${name}: ${count(of.published)} published in ${count(of.hellos)} sessions (${count(of.duplicates)} duplicates ` +
         `found), ${count(of.delivered)} delivered to ${count(of.subscriptions)} subscriptions (${count(of.takeovers)} ` +
         `taken over), ${count(of.redelivered)} redelivered, ${count(of.quarantined)} quarantined, ` +
-        `${count(of.gaps)} gaps told of ${count(of.missed)} messages`
+        `${count(of.gaps)} gaps told of ${count(of.missed)} messages, found full ${count(of.foundFull)} times`
     )
   }
 }
