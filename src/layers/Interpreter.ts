@@ -221,7 +221,10 @@ const spawnIn = <Snapshot, Event extends AnyEvent, Command extends AnyCommand>(
           group = Effect.flatMap(adopt([request]), execute)
         }
         return Effect.catchAllCause(group, (cause) =>
-          Effect.zipRight(Effect.logError(`${name} stops`, cause), stop(cause))
+          // What belongs to a scope that has closed meanwhile is interrupted; there is nothing wrong with that.
+          Cause.isInterruptedOnly(cause)
+            ? stop(cause)
+            : Effect.zipRight(Effect.logError(`${name} stops`, cause), stop(cause))
         )
       })
     }

@@ -5,7 +5,7 @@
  * then, and else goes on to whoever wakes first. All of it runs within one call: nothing outside, no timer and no other
  * test, has a say, so that the same seed does the same again.
  */
-import { Clock, Duration, Effect, type Exit, type Scheduler } from "effect"
+import { Clock, Duration, Effect, type Exit, Logger, LogLevel, type Scheduler } from "effect"
 
 /** Numbers from 0 up to but not with 1: Mulberry32 (Tommy Ettinger, public domain), which is good enough to shuffle. */
 export const makeRandom = (seed: number): (() => number) => {
@@ -34,9 +34,6 @@ interface Sleeper {
 
 class SeededWorld implements Scheduler.Scheduler {
   private readonly tasks: Array<() => void> = []
-  /** Of fibers that have not begun. Those come first, and in turn: Effect counts on a fork having begun before anything else. */
-  private readonly beginnings: Array<() => void> = []
-  private readonly begun = new WeakSet<object>()
   private readonly sleepers = new Set<Sleeper>()
   private nowMs = startMs
 
@@ -46,16 +43,8 @@ class SeededWorld implements Scheduler.Scheduler {
     return this.random() < yieldShare ? 0 : false
   }
 
-  scheduleTask(task: () => void, _priority: number, fiber?: object): void {
-    if (fiber === undefined || this.begun.has(fiber)) this.tasks.push(task)
-    else {
-      this.begun.add(fiber)
-      this.beginnings.push(task)
-    }
-  }
-
-  private takeTask(): (() => void) | undefined {
-    return this.beginnings.shift() ?? this.tasks.splice(Math.floor(this.random() * this.tasks.length), 1)[0]
+  scheduleTask(task: () => void): void {
+    this.tasks.push(task)
   }
 
   /** Runs until that is so; answers whether it ever was. */
@@ -63,9 +52,10 @@ class SeededWorld implements Scheduler.Scheduler {
     for (let tasks = 0; !isOver(); tasks++) {
       if (tasks > tasksMax) return false
       const isHurried = this.sleepers.size > 0 && this.random() < hurryShare
-      const task = isHurried ? undefined : this.takeTask()
-      if (task !== undefined) task()
-      else if (!this.passTime()) return false
+      if (this.tasks.length > 0 && !isHurried) {
+        const [task] = this.tasks.splice(Math.floor(this.random() * this.tasks.length), 1)
+        task!()
+      } else if (!this.passTime()) return false
     }
     return true
   }
@@ -104,7 +94,8 @@ class SeededWorld implements Scheduler.Scheduler {
 /** What becomes of a program in the world of that seed. It dies where the world gets stuck before the program has ended. */
 export const explore = <A, E>(seed: number, program: Effect.Effect<A, E>): Exit.Exit<A, E> => {
   const world = new SeededWorld(makeRandom(seed))
-  const fiber = Effect.runFork(Effect.withClock(program, world.clock()), { scheduler: world })
+  const quiet = Logger.withMinimumLogLevel(program, LogLevel.None)
+  const fiber = Effect.runFork(Effect.withClock(quiet, world.clock()), { scheduler: world })
   const isOver = () => fiber.unsafePoll() !== null
   if (!world.runUntil(isOver)) throw new Error("nobody can go on any more, or not for ten minutes")
   return fiber.unsafePoll()!

@@ -64,7 +64,8 @@ const live = (
     const dies =
       diesAfterMs === undefined
         ? Effect.never
-        : Effect.zipRight(Effect.sleep(diesAfterMs), Scope.close(life, Exit.void))
+        : // (Interrupted just as it begins, the closing of a scope would wait for ever: of Effect's own loop over finalizers.)
+          Effect.zipRight(Effect.sleep(diesAfterMs), Effect.uninterruptible(Scope.close(life, Exit.void)))
     return [broker, dies] as const
   })
 
