@@ -9,7 +9,14 @@ import type { Offset } from "../protocol/Log.ts"
 import { offsetOf } from "../protocol/Log.ts"
 import { command, stepper } from "./Step.ts"
 import { withDelivered, withoutBelow, withoutOne } from "./subscription/Outstanding.ts"
-import { dueBy, findRefused, nextDueMs, withoutRefused, withRefused } from "./subscription/Redelivery.ts"
+import {
+  dueBy,
+  findRefused,
+  isUnderway,
+  nextDueMs,
+  withoutRefused,
+  withRefused
+} from "./subscription/Redelivery.ts"
 import {
   creditLeft,
   doneBelow,
@@ -48,13 +55,14 @@ const setupSubscription = setup({
 
 type InContext = { readonly context: SubscriptionContext }
 
-const hasCredit = (volatile: Volatile): boolean => {
+/** Whether the subscriber takes more: it has credit, and has taken what was passed on to it before. */
+const takesMore = (volatile: Volatile): boolean => {
   const { messages, bytes } = creditLeft(volatile)
-  return messages > 0 && bytes > 0
+  return messages > 0 && bytes > 0 && !volatile.hasBacklog && !isUnderway(volatile.refused)
 }
 
 const canDeliver = ({ context: { volatile } }: InContext): boolean =>
-  hasCredit(volatile) && rangesHeld(volatile) <= volatile.ackedRangesMax
+  takesMore(volatile) && rangesHeld(volatile) <= volatile.ackedRangesMax
 
 const isBehind = ({ context: { volatile } }: InContext): boolean => volatile.cursor < volatile.end
 
@@ -64,8 +72,8 @@ const isBehind = ({ context: { volatile } }: InContext): boolean => volatile.cur
  */
 const redeliverDue = setupSubscription.enqueueActions(({ context: { volatile }, enqueue }) => {
   const due = volatile.refused.find(({ state }) => state._tag === "Due")
-  if (due === undefined || !hasCredit(volatile)) return
-  const refused = withRefused(volatile.refused, { ...due, state: { _tag: "Out", bytes: 0 } })
+  if (due === undefined || !takesMore(volatile)) return
+  const refused = withRefused(volatile.refused, { ...due, state: { _tag: "Underway" } })
   enqueue.assign({ volatile: { ...volatile, refused } })
   enqueue({ type: "redeliver", params: { offset: due.offset } })
 })
@@ -87,7 +95,7 @@ export const subscriptionMachine = setupSubscription.createMachine({
   id: "subscription",
   context: ({ input: { start, end, ...limits } }) => ({
     recoverable: null,
-    volatile: { ...limits, cursor: start, end, delivered: [], refused: [] }
+    volatile: { ...limits, cursor: start, end, delivered: [], refused: [], hasBacklog: false }
   }),
   initial: "caughtUp",
   states: {
@@ -108,9 +116,10 @@ export const subscriptionMachine = setupSubscription.createMachine({
       on: {
         RangeDelivered: {
           target: "caughtUp",
-          actions: assign(({ context: { volatile }, event: { from, to, bytes } }) => ({
+          actions: assign(({ context: { volatile }, event: { from, to, bytes, hasBacklog } }) => ({
             volatile: {
               ...volatile,
+              hasBacklog,
               cursor: to,
               delivered: withDelivered(
                 volatile.delivered,
@@ -146,6 +155,12 @@ export const subscriptionMachine = setupSubscription.createMachine({
   on: {
     LogGrew: {
       actions: assign(({ context: { volatile }, event: { end } }) => ({ volatile: { ...volatile, end } }))
+    },
+    BacklogTaken: {
+      actions: [
+        assign(({ context: { volatile } }) => ({ volatile: { ...volatile, hasBacklog: false } })),
+        redeliverDue
+      ]
     },
     AcknowledgeBelow: {
       actions: [
@@ -230,10 +245,10 @@ export const subscriptionMachine = setupSubscription.createMachine({
     },
     Redelivered: {
       actions: [
-        assign(({ context: { volatile }, event: { offset, bytes } }) => {
+        assign(({ context: { volatile }, event: { offset, bytes, hasBacklog } }) => {
           const message = findRefused(volatile.refused, offset)!
           const refused = withRefused(volatile.refused, { ...message, state: { _tag: "Out", bytes } })
-          return { volatile: { ...volatile, refused } }
+          return { volatile: { ...volatile, refused, hasBacklog } }
         }),
         redeliverDue
       ]

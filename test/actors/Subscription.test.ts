@@ -25,11 +25,12 @@ const deliver = (from: number, messagesMax: number, bytesMax: number) => ({
   type: "deliver" as const,
   params: { from: offsetOf(from), messagesMax, bytesMax }
 })
-const delivered = (from: number, to: number, bytes: number) => ({
+const delivered = (from: number, to: number, bytes: number, hasBacklog = false) => ({
   type: "RangeDelivered" as const,
   from: offsetOf(from),
   to: offsetOf(to),
-  bytes
+  bytes,
+  hasBacklog
 })
 const grew = (end: number) => ({ type: "LogGrew" as const, end: offsetOf(end) })
 const acknowledgeBelow = (below: number) => ({
@@ -53,7 +54,8 @@ const redeliver = (offset: number) => ({ type: "redeliver" as const, params: { o
 const redelivered = (offset: number) => ({
   type: "Redelivered" as const,
   offset: offsetOf(offset),
-  bytes: 10
+  bytes: 10,
+  hasBacklog: false
 })
 const arm = (delayMs: number) => ({
   type: "armTimer" as const,
@@ -106,6 +108,21 @@ describe("a subscription", () => {
       .then(allow(0))
       .when(acknowledgeBelow(1))
       .then(allow(1), deliver(1, 4, 100))
+  })
+
+  it("waits, whatever its credit, while the subscriber has not taken what was passed on to it", () => {
+    const infinite = { creditMessages: Number.POSITIVE_INFINITY, creditBytes: Number.POSITIVE_INFINITY }
+    subscription(0, 20, infinite)
+      .given(delivered(0, 4, 40))
+      .when(delivered(4, 8, 40, true))
+      .then()
+      .given(refuse(0))
+      .when(fired(1_000))
+      .then()
+      .when({ type: "BacklogTaken" })
+      .then(redeliver(0))
+      .when(redelivered(0))
+      .then(deliver(8, 4, 400))
   })
 
   it("tells the gap where what it was to deliver has been dropped, and goes on behind it", () => {

@@ -10,6 +10,8 @@ export interface Refused {
     | { readonly _tag: "Waiting"; readonly dueMs: number }
     /** Comes again as soon as there is credit. */
     | { readonly _tag: "Due" }
+    /** Is being read from the log; how large it is will be known then. */
+    | { readonly _tag: "Underway" }
     /** Is with the subscriber again. */
     | { readonly _tag: "Out"; readonly bytes: number }
 }
@@ -46,6 +48,10 @@ export const dueBy = (refused: RefusedMessages, nowMs: number): RefusedMessages 
       ? { ...message, state: { _tag: "Due" as const } }
       : message
   )
+
+/** Whether one is on its way, so that nobody knows how much credit is left. */
+export const isUnderway = (refused: RefusedMessages): boolean =>
+  refused.some(({ state }) => state._tag === "Underway")
 
 /** Messages and bytes that are with the subscriber again. */
 export const outAgain = (refused: RefusedMessages) => {

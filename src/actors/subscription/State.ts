@@ -23,6 +23,7 @@ export interface Volatile extends SubscriptionLimits {
   readonly end: Offset
   readonly delivered: ReadonlyArray<Delivered>
   readonly refused: RefusedMessages
+  readonly hasBacklog: boolean
 }
 
 export interface SubscriptionContext {
@@ -36,15 +37,23 @@ export interface SubscriptionInput extends SubscriptionLimits {
   readonly end: Offset
 }
 
+/** What was passed on to the subscriber. */
+interface Passed {
+  readonly bytes: number
+  /** It has so much to take that no more is to be passed on before it has. */
+  readonly hasBacklog: boolean
+}
+
 export type SubscriptionTimer = "redeliver"
 
 export type SubscriptionRequest =
   | { readonly type: "LogGrew"; readonly end: Offset }
-  | { readonly type: "RangeDelivered"; readonly from: Offset; readonly to: Offset; readonly bytes: number }
+  | ({ readonly type: "RangeDelivered"; readonly from: Offset; readonly to: Offset } & Passed)
   /** What was to be delivered is no longer in the log. */
   | { readonly type: "RangeMissing"; readonly oldest: Offset }
-  | { readonly type: "Redelivered"; readonly offset: Offset; readonly bytes: number }
+  | ({ readonly type: "Redelivered"; readonly offset: Offset } & Passed)
   | { readonly type: "RedeliveryMissing"; readonly offset: Offset }
+  | { readonly type: "BacklogTaken" }
   /** All messages below an offset are done. */
   | { readonly type: "AcknowledgeBelow"; readonly replyTo: number; readonly below: Offset }
   /** These messages are done, whatever came before them. */

@@ -1,5 +1,6 @@
 /**
- * What was delivered to a subscription and not taken yet; the credit of the subscription bounds it.
+ * What was delivered to a subscription and not taken yet. It tells when it is so much that no more is to be delivered, so
+ * that it is bounded also for a subscriber whose credit is infinite.
  *
  * (Effect's Mailbox loses a wake-up where its taker is made to yield between finding it empty and waiting, unless tasks run
  * in the very order in which they were scheduled. This one looks again.)
@@ -10,15 +11,17 @@ import type { BrokerUnavailable, Delivery, SubscriptionTakenOver } from "../Brok
 type EndReason = SubscriptionTakenOver | BrokerUnavailable
 
 export interface Deliveries {
-  readonly offer: (delivery: Delivery) => void
+  /** Answers whether there is a backlog now, until `take` says that it was taken. */
+  readonly offer: (delivery: Delivery, bytes: number) => boolean
   /** Nothing more comes, for that reason; what was offered before can still be taken. The first reason stays. */
   readonly end: (reason: EndReason) => void
   /** All that is there, waiting for something to be. It has one caller at a time. */
   readonly take: Effect.Effect<ReadonlyArray<Delivery>, EndReason>
 }
 
-export const make = (): Deliveries => {
+export const make = (bytesMax: number, backlogTaken: () => void): Deliveries => {
   let held: Array<Delivery> = []
+  let bytesHeld = 0
   let ended: EndReason | undefined
   let wake: (() => void) | undefined
 
@@ -35,16 +38,21 @@ export const make = (): Deliveries => {
   const take: Deliveries["take"] = Effect.suspend(() => {
     if (held.length > 0) {
       const taken = held
+      const wasBacklog = bytesHeld >= bytesMax
       held = []
+      bytesHeld = 0
+      if (wasBacklog) backlogTaken()
       return Effect.succeed(taken)
     }
     return ended === undefined ? Effect.zipRight(awaitChange, take) : Effect.fail(ended)
   })
   return {
-    offer: (delivery) => {
-      if (ended !== undefined) return
+    offer: (delivery, bytes) => {
+      if (ended !== undefined) return false
       held.push(delivery)
+      bytesHeld += bytes
       changed()
+      return bytesHeld >= bytesMax
     },
     end: (reason) => {
       ended ??= reason

@@ -60,16 +60,17 @@ const makeHandlers =
           ({ firstOffset, runs }): ReadonlyArray<SubscriptionRequest> => {
             if (firstOffset > from) return [{ type: "RangeMissing", oldest: firstOffset }]
             const payloads = runs.length === 1 ? runs[0]!.payloads : runs.flatMap((run) => run.payloads)
-            delivered.offer({ _tag: "Messages", firstOffset, payloads })
             const bytes = runs.reduce((sum, run) => sum + runBytes(run), 0)
-            return [{ type: "RangeDelivered", from, to: offsetOf(from + payloads.length), bytes }]
+            const hasBacklog = delivered.offer({ _tag: "Messages", firstOffset, payloads }, bytes)
+            return [{ type: "RangeDelivered", from, to: offsetOf(from + payloads.length), bytes, hasBacklog }]
           }
         ),
       redeliver: ({ offset }) =>
         Effect.map(readOne(log, offset), (run): ReadonlyArray<SubscriptionRequest> => {
           if (run === undefined) return [{ type: "RedeliveryMissing", offset }]
-          delivered.offer({ _tag: "Messages", firstOffset: offset, payloads: run.payloads })
-          return [{ type: "Redelivered", offset, bytes: runBytes(run) }]
+          const bytes = runBytes(run)
+          const again = { _tag: "Messages" as const, firstOffset: offset, payloads: run.payloads }
+          return [{ type: "Redelivered", offset, bytes, hasBacklog: delivered.offer(again, bytes) }]
         }),
       quarantine: ({ offset, deliveries }) =>
         Effect.map(readOne(log, offset), (run) => {
@@ -84,7 +85,7 @@ const makeHandlers =
         entry.messagesMissed += to - from
         gaps.count++
         gaps.messages += to - from
-        delivered.offer({ _tag: "Gap", from, to })
+        delivered.offer({ _tag: "Gap", from, to }, 0)
         // A subscription that is too slow is overtaken again and again: the figures go on to tell.
         if (!isFirst) return noEvents
         return Effect.as(
@@ -172,7 +173,7 @@ export const make = (surroundings: Omit<Surroundings, "gaps">): Subscriptions =>
         const entry: OpenSubscription = {
           options,
           scope,
-          delivered: Deliveries.make(),
+          delivered: Deliveries.make(deliveryBytesMax, () => entry.actor?.send({ type: "BacklogTaken" })),
           actor: undefined,
           messagesMissed: 0
         }

@@ -5,6 +5,7 @@ import { Broker, BrokerUnavailable } from "../../../src/layers/Broker.ts"
 import { Journal, JournalFailed } from "../../../src/layers/Journal.ts"
 import { AppendFailed, type OffsetLog } from "../../../src/layers/OffsetLog.ts"
 import * as Scheduler from "../../../src/layers/Scheduler.ts"
+import { deliveryBytesMax } from "../../../src/protocol/Limits.ts"
 import { brokerContract } from "../../contracts/Broker.contract.ts"
 import {
   commit,
@@ -198,6 +199,30 @@ const heldBack =
         yield* log.append(runs)
       })
   })
+
+describe("a subscriber with infinite credit", () => {
+  test(
+    "that takes nothing has nothing piled up for it, and gets everything when it does",
+    Effect.gen(function* () {
+      const ground = yield* makeGround()
+      yield* during(
+        ground,
+        Effect.gen(function* () {
+          const infinite = { creditMessages: Number.POSITIVE_INFINITY, creditBytes: Number.POSITIVE_INFINITY }
+          const megabyte = "x".repeat(1024 * 1024)
+          const idle = yield* subscribe("idle", infinite)
+          for (let n = 0; n < 12; n++) yield* publish(megabyte)
+          yield* publish("last")
+          const { subscribers } = yield* (yield* Broker).stats
+          expect(subscribers[0]!.currentOffset).toBeLessThanOrEqual(deliveryBytesMax / megabyte.length + 1)
+          const received = yield* receiveUntil(idle, 13)
+          expect(received.length).toBe(13)
+          expect(received.at(-1)).toEqual({ offset: 12, text: "last" })
+        })
+      )
+    })
+  )
+})
 
 /** Journals that fail to append once, when told to. */
 const failingOnce =

@@ -31,6 +31,8 @@ export const subscriptionHistory = FastCheck.record({
     redeliveriesMax: FastCheck.nat(2),
     redeliveryDelayMs: FastCheck.constantFrom(1, 100)
   }),
+  /** Bytes that the subscriber leaves untaken at most. */
+  backlogBytes: FastCheck.constantFrom(1, 700, 1_000_000),
   start: FastCheck.nat(5),
   ops: FastCheck.array(
     FastCheck.oneof(
@@ -48,7 +50,8 @@ export const subscriptionHistory = FastCheck.record({
         weight: 2,
         arbitrary: FastCheck.record({ op: FastCheck.constant("wait" as const), ms: FastCheck.nat(120) })
       },
-      FastCheck.record({ op: FastCheck.constant("drop" as const), share })
+      FastCheck.record({ op: FastCheck.constant("drop" as const), share }),
+      FastCheck.record({ op: FastCheck.constant("take" as const) })
     ),
     { maxLength: 40, size: "max" }
   )
@@ -76,11 +79,14 @@ export class SubscriptionWorld {
   private nextReply = 0
   private nowMs = 0
   private timerDueMs: number | undefined
+  private untakenBytes = 0
+  private readonly backlogBytes: number
   /** The answer to the latest acknowledgement or refusal: the offset that may be committed, or why not. */
   private answer: number | string | undefined
 
-  constructor({ limits, start }: Pick<History, "limits" | "start">) {
+  constructor({ limits, start, backlogBytes }: Omit<History, "ops">) {
     this.limits = limits
+    this.backlogBytes = backlogBytes
     this.sizes = Array.from({ length: start }, () => 1)
     this.start = this.cursor = start
     const at = offsetOf(start)
@@ -105,6 +111,9 @@ export class SubscriptionWorld {
         case "wait":
           this.wait(op.ms)
           break
+        case "take":
+          this.take()
+          break
         case "acknowledge below":
           this.acknowledgeBelow(Math.floor(this.cursor * op.share))
           break
@@ -122,6 +131,7 @@ export class SubscriptionWorld {
   /** Acknowledges all that comes, however often it comes again, until nothing more does. */
   settle(): this {
     for (;;) {
+      this.take()
       const out = [...this.fates].filter(([, { state }]) => state === "out").map(([offset]) => offset)
       if (out.length > 0) this.acknowledgeBelow(this.doneBelow() + 1)
       else if (this.timerDueMs !== undefined) this.wait(this.timerDueMs - this.nowMs)
@@ -224,6 +234,19 @@ export class SubscriptionWorld {
     this.nowMs = untilMs
   }
 
+  private take(): void {
+    const hadBacklog = this.untakenBytes >= this.backlogBytes
+    this.untakenBytes = 0
+    if (hadBacklog) this.play.request({ type: "BacklogTaken" })
+  }
+
+  /** Passes some bytes on; answers whether that makes a backlog. */
+  private pass(bytes: number): { readonly bytes: number; readonly hasBacklog: boolean } {
+    expect(this.untakenBytes, "nothing is passed on behind a backlog").toBeLessThan(this.backlogBytes)
+    this.untakenBytes += bytes
+    return { bytes, hasBacklog: this.untakenBytes >= this.backlogBytes }
+  }
+
   private count(state: Fate["state"]): number {
     return [...this.fates.values()].filter((fate) => fate.state === state).length
   }
@@ -231,7 +254,7 @@ export class SubscriptionWorld {
   /** Where nothing is with the subscriber there is credit; where there is, nothing is left to deliver. */
   private checkProgress(): void {
     const apart = this.count("waiting")
-    if (this.count("out") > 0) return
+    if (this.count("out") > 0 || this.untakenBytes >= this.backlogBytes) return
     if (apart <= this.limits.ackedRangesMax) expect(this.missing).toBe(0)
     if (apart > 0) expect(this.timerDueMs, "what waits has its time").toBeDefined()
   }
@@ -292,7 +315,7 @@ export class SubscriptionWorld {
     if (this.oldest > offset) return { type: "RedeliveryMissing", offset }
     fate.state = "out"
     fate.deliveries++
-    return { type: "Redelivered", offset, bytes: this.sizes[offset]! }
+    return { type: "Redelivered", offset, ...this.pass(this.sizes[offset]!) }
   }
 
   private deliver({
@@ -314,6 +337,6 @@ export class SubscriptionWorld {
       this.fates.set(offset, { state: "out", deliveries: 1, refusals: 0 })
     }
     this.cursor = to
-    return { type: "RangeDelivered", from, to: offsetOf(to), bytes }
+    return { type: "RangeDelivered", from, to: offsetOf(to), ...this.pass(bytes) }
   }
 }
