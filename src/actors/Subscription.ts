@@ -133,7 +133,8 @@ export const subscriptionMachine = setupSubscription.createMachine({
           target: "caughtUp",
           actions: enqueueActions(({ context: { volatile }, event: { oldest }, enqueue }) => {
             enqueue({ type: "tellGap", params: { from: volatile.cursor, to: oldest } })
-            enqueue.assign({ volatile: { ...volatile, cursor: oldest } })
+            const end = oldest > volatile.end ? oldest : volatile.end
+            enqueue.assign({ volatile: { ...volatile, cursor: oldest, end } })
           })
         }
       }

@@ -9,19 +9,26 @@ import { mailboxBytesMax, mailboxRequestsMax } from "../protocol/Limits.ts"
 export interface ActorMailbox<Request> {
   /** Admits a request at once, whatever the bounds. */
   readonly push: (request: Request) => void
+  /** The same, in the place of the request that was pushed under that key before, if it is still here. */
+  readonly pushLatest: (key: string, request: Request) => void
   /** Admits a request now or as soon as there is room for it. Until then, the answered function takes it back. */
   readonly offer: (request: Request, bytes: number) => () => void
   /** The oldest request, if there is one. Makes room. */
   readonly take: () => Request | undefined
 }
 
+/** Taken entries whose places are still in the queue; fewer are not worth moving the rest. */
+const takenMax = 1_024
+
 /** A mailbox that calls `onRequest` whenever a request was admitted. */
 export const make = <Request>(onRequest: () => void): ActorMailbox<Request> => {
-  type Entry = { readonly request: Request; readonly bytes: number }
-  let queue: Array<Entry> = []
+  type Entry = { request: Request; readonly bytes: number; readonly key?: string }
+  /** Nothing stands any more where an entry was taken: the queue may never run empty. */
+  let queue: Array<Entry | undefined> = []
   let head = 0
   let bytesQueued = 0
   const waiting = new Set<Entry>()
+  const latest = new Map<string, Entry>()
 
   const hasRoom = (bytes: number): boolean =>
     head === queue.length ||
@@ -43,6 +50,15 @@ export const make = <Request>(onRequest: () => void): ActorMailbox<Request> => {
 
   return {
     push: (request) => admit({ request, bytes: 0 }),
+    pushLatest: (key, request) => {
+      const earlier = latest.get(key)
+      if (earlier !== undefined) earlier.request = request
+      else {
+        const entry = { request, bytes: 0, key }
+        latest.set(key, entry)
+        admit(entry)
+      }
+    },
     offer: (request, bytes) => {
       const entry = { request, bytes }
       if (waiting.size === 0 && hasRoom(bytes)) admit(entry)
@@ -52,10 +68,11 @@ export const make = <Request>(onRequest: () => void): ActorMailbox<Request> => {
     take: () => {
       const entry = queue[head]
       if (entry === undefined) return undefined
-      head++
+      queue[head++] = undefined
       bytesQueued -= entry.bytes
-      if (head === queue.length) {
-        queue = []
+      if (entry.key !== undefined) latest.delete(entry.key)
+      if (head === queue.length || head > takenMax) {
+        queue = queue.slice(head)
         head = 0
       }
       if (waiting.size > 0) admitWaiting()

@@ -45,6 +45,8 @@ export interface Actor<Snapshot, Event> {
   readonly snapshot: () => Snapshot
   /** Admits a request that frees space, or an outcome: never waits. Dropped once the actor has stopped. */
   readonly send: (request: Event) => void
+  /** The same, of what makes an earlier one of its type obsolete: one that still waits is replaced, so that none pile up. */
+  readonly sendLatest: (request: Event) => void
   /**
    * Asks and waits for the answer that a handler gives with `reply`. A request that needs space names its `bytes` and waits
    * until the mailbox has room for them; one without is admitted at once, like `send`.
@@ -239,6 +241,9 @@ const spawnIn = <Snapshot, Event extends AnyEvent, Command extends AnyCommand>(
       snapshot: () => snapshot,
       send: (request) => {
         if (end === undefined) mailbox.push(request)
+      },
+      sendLatest: (request) => {
+        if (end === undefined) mailbox.pushLatest(request.type, request)
       },
       ask: <A, E>(request: (replyTo: number) => Event, { bytes }: { readonly bytes?: number } = {}) =>
         Effect.async<A, E | ActorStopped>((resume) => {

@@ -1,4 +1,6 @@
 /** The mailbox against a model: two lines, those inside and those that wait for room. */
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck } from "effect"
 import * as ActorMailbox from "../../src/layers/ActorMailbox.ts"
@@ -6,6 +8,10 @@ import { mailboxBytesMax, mailboxRequestsMax } from "../../src/protocol/Limits.t
 
 const op = FastCheck.oneof(
   FastCheck.record({ op: FastCheck.constant("push" as const) }),
+  FastCheck.record({
+    op: FastCheck.constant("pushLatest" as const),
+    key: FastCheck.constantFrom("a", "b")
+  }),
   FastCheck.record({
     op: FastCheck.constant("offer" as const),
     bytes: FastCheck.constantFrom(0, 1, mailboxBytesMax / 2, mailboxBytesMax, 2 * mailboxBytesMax)
@@ -15,11 +21,17 @@ const op = FastCheck.oneof(
 )
 
 class Model {
-  inside: Array<{ readonly request: number; readonly bytes: number }> = []
+  inside: Array<{ readonly request: number; readonly bytes: number; readonly key?: string }> = []
   waiting: Array<{ readonly request: number; readonly bytes: number }> = []
 
   push(request: number): void {
     this.inside.push({ request, bytes: 0 })
+  }
+
+  pushLatest(request: number, key: string): void {
+    const index = this.inside.findIndex((entry) => entry.key === key)
+    if (index === -1) this.inside.push({ request, bytes: 0, key })
+    else this.inside[index] = { request, bytes: 0, key }
   }
 
   offer(request: number, bytes: number): void {
@@ -55,6 +67,9 @@ describe("the mailbox", () => {
         if (op.op === "push") {
           mailbox.push(request)
           model.push(request)
+        } else if (op.op === "pushLatest") {
+          mailbox.pushLatest(op.key, request)
+          model.pushLatest(request, op.key)
         } else if (op.op === "offer") {
           takeBacks[request] = mailbox.offer(request, op.bytes)
           model.offer(request, op.bytes)
@@ -71,4 +86,25 @@ describe("the mailbox", () => {
       })
     }
   )
+
+  it("keeps nothing of what was taken, also where it never runs empty", async () => {
+    const mailbox = ActorMailbox.make<object>(() => {})
+    const taken: Array<WeakRef<object>> = []
+    mailbox.push({})
+    for (let round = 0; round < 10_000; round++) {
+      mailbox.push({ round })
+      taken.push(new WeakRef(mailbox.take()!))
+    }
+    // Until the event loop has turned, whatever a WeakRef was made of is kept.
+    await new Promise((resolve) => setImmediate(resolve))
+    collectGarbage()
+    expect(taken.filter((request) => request.deref() !== undefined)).toEqual([])
+    expect(mailbox.take()).toEqual({ round: 9_999 })
+  })
 })
+
+/** What nobody refers to is gone afterwards; V8 has that at hand only where it is told to. */
+const collectGarbage = (): void => {
+  setFlagsFromString("--expose-gc")
+  runInNewContext("gc")()
+}

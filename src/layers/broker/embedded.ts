@@ -140,7 +140,7 @@ const make = Effect.gen(function* () {
     handlers: makeHandlers(log, journal, subscriptions)
   })
   yield* onStop(actor, (stopped) => Effect.sync(() => subscriptions.endAll(unavailable(stopped))))
-  const tick = Effect.map(Clock.currentTimeMillis, (nowMs) => actor.send({ type: "Tick", nowMs }))
+  const tick = Effect.map(Clock.currentTimeMillis, (nowMs) => actor.sendLatest({ type: "Tick", nowMs }))
   yield* Effect.forkScoped(Effect.schedule(tick, Schedule.spaced(brokerTickMs)))
 
   const runBytesMax = Math.floor(policy.retentionBytes / segmentsPerRetention)

@@ -194,7 +194,7 @@ export const make = (surroundings: Omit<Surroundings, "gaps">): Subscriptions =>
         })
       }),
     wake: (end) => {
-      for (const { actor } of open.values()) actor?.send({ type: "LogGrew", end })
+      for (const { actor } of open.values()) actor?.sendLatest({ type: "LogGrew", end })
     },
     end: (key) => open.get(key)?.actor?.send({ type: "Close" }),
     endAll: (reason) => {

@@ -84,16 +84,19 @@ export const makeWorld = (
       wrapLog: witnessed(appended, random)
     })
     const scope = yield* Effect.scope
+    const opening = yield* Effect.makeSemaphore(1)
     const deaths = [...diesAfterMs]
     let [broker, dies] = yield* live(ground, deaths.shift(), scope)
     const lives = Effect.gen(function* () {
       for (;;) {
         yield* dies
         yield* pause({ random }, 500)
-        ;[broker, dies] = yield* live(ground, deaths.shift(), scope)
+        ;[broker, dies] = yield* opening.withPermits(1)(live(ground, deaths.shift(), scope))
       }
     })
     yield* Effect.forkScoped(Effect.orDie(lives))
+    // (Effect may wait for ever for a layer that is interrupted while it is built.)
+    yield* Effect.addFinalizer(() => opening.take(1))
     return {
       settings,
       broker: () => broker,
