@@ -38,10 +38,12 @@ export const refuseOtherShard = (
   })
 }
 
-/** Some rows, read together. */
+/** Some rows that follow each other in the source. */
 export interface SourceChunk {
-  /** Rows of its shard that were read for it, rejected ones included. */
+  /** Rows of the reader's shard, rejected ones included. */
   readonly rowsRead: number
+  /** Rows between them that are not: those of other shards, and those that a simulated GPU leaves out. */
+  readonly rowsPassed: number
   readonly samples: ReadonlyArray<Sample>
   /** The position from which reading goes on behind `samples[index]`: that sample is not read again, the next one is. */
   readonly positionAfter: (index: number) => SourcePosition
@@ -49,7 +51,10 @@ export interface SourceChunk {
 
 /** An open source. One reader has one caller at a time. */
 export interface SourceReader {
-  /** Up to `rowsMax` rows, as soon as there are any; `None` where the source has ended. A chunk may hold no sample. */
+  /**
+   * Goes through up to `rowsMax` rows, whosever they are, as soon as there are any; `None` where the source has ended. A
+   * chunk may hold no sample, and no row of the shard: readers that go through as many rows stay side by side.
+   */
   readonly read: (rowsMax: number) => Effect.Effect<Option.Option<SourceChunk>, SourceError>
 }
 

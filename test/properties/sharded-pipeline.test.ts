@@ -7,7 +7,6 @@ import { Context, Effect, ExecutionStrategy, Exit, FastCheck, Layer, Scope, Stre
 import { expect } from "vitest"
 import { Broker } from "../../src/layers/Broker.ts"
 import { makeCollector } from "../../src/layers/collectors/collector.ts"
-import * as Pace from "../../src/layers/streamers/Pace.ts"
 import { makeStreamer } from "../../src/layers/streamers/streamer.ts"
 import { TelemetryStore } from "../../src/layers/TelemetryStore.ts"
 import { layerMemory, MemoryStoreConfig } from "../../src/layers/telemetry-store/memory.ts"
@@ -83,8 +82,7 @@ const pipeline = ({
       )
     )
     return yield* Effect.gen(function* () {
-      const pace = yield* Pace.make(rowsPerSecond)
-      const common = { batchSize, collectIntervalMs: 100, pace, windowBytes: 4_000 }
+      const common = { batchSize, collectIntervalMs: 100, rowsPerSecond, windowBytes: 4_000 }
       const collectors = yield* Effect.forEach(Array(collectorCount).keys(), (n) =>
         restartable(makeCollector({ collectorId: SubscriberId.make(`collector-${n}`), from: "earliest" }))
       )

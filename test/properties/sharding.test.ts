@@ -1,6 +1,6 @@
 /** Several streamers of one file: every row has one owner, who alone reads it and counts it, whatever any of them does. */
 import { it } from "@effect/vitest"
-import { Effect, FastCheck } from "effect"
+import { Effect, FastCheck, Logger, LogLevel } from "effect"
 import { expect } from "vitest"
 import * as Rejects from "../../src/layers/Rejects.ts"
 import type { SourcePosition } from "../../src/protocol/Log.ts"
@@ -9,6 +9,7 @@ import { formatShard, type Shard, shardsOf, wholeSource } from "../../src/protoc
 import { openSource, readAll, sourceOf, temporaryFile } from "../layers/telemetry-source/csv-harness.ts"
 import { maxRowBytes } from "./CsvRows.ts"
 import { bytesOf, shardedFile } from "./ShardedFile.ts"
+import { withSoloClock } from "./SoloClock.ts"
 
 const fastCheck = { numRuns: 60 }
 
@@ -59,6 +60,27 @@ it.effect.prop(
       })
     ),
   { fastCheck }
+)
+
+it.effect.prop(
+  "in a loop, streamers that go through as many rows as one read exactly what that reads of their hosts: each as often",
+  { file: shardedFile.filter(({ slots }) => slots.length > 0), rows: FastCheck.nat(100) },
+  ({ file, rows }) =>
+    Effect.gen(function* () {
+      const { count, rowsMax } = file
+      const path = yield* temporaryFile(bytesOf(file))
+      const read = (shard: Shard) =>
+        Effect.flatMap(openSource(undefined, shard), (reader) =>
+          readAll(reader, undefined, rowsMax, rows)
+        ).pipe(Effect.scoped, Effect.provide(sourceOf({ path, maxRowBytes, loop: true })), withSoloClock)
+      const whole = yield* read(wholeSource)
+      const parts = yield* Effect.forEach(shardsOf(count, "host"), read)
+      parts.forEach((part, index) => {
+        expect(part.samples).toEqual(whole.samples.filter((sample) => ownerOf(sample, count) === index))
+      })
+      expect(parts.reduce((sum, part) => sum + part.rowsRead, 0)).toBe(rows)
+    }).pipe(Effect.scoped, Logger.withMinimumLogLevel(LogLevel.Error)),
+  { fastCheck: { numRuns: 25 } }
 )
 
 it.effect.prop(

@@ -3,7 +3,6 @@ import { expect, it } from "@effect/vitest"
 import { Context, Effect, Exit, FastCheck, Layer, Option, Scope } from "effect"
 import { Broker } from "../../src/layers/Broker.ts"
 import { layer as layerRejects } from "../../src/layers/Rejects.ts"
-import * as Pace from "../../src/layers/streamers/Pace.ts"
 import { makeStreamer, type StreamerOptions } from "../../src/layers/streamers/streamer.ts"
 import { TelemetrySource } from "../../src/layers/TelemetrySource.ts"
 import { layerSimulated, SimulatedSourceConfig } from "../../src/layers/telemetry-source/simulated.ts"
@@ -38,8 +37,11 @@ const history = FastCheck.record({
 type History = Drawn<typeof history>
 
 const testSource = FastCheck.record({
-  /** Rows, by whether they are good; a bad one is read and gives no sample. */
-  rows: FastCheck.array(FastCheck.boolean(), { maxLength: 120, size: "max" }),
+  /** Rows: a good one gives a sample, a bad one is read and gives none, one of another shard is passed over. */
+  rows: FastCheck.array(FastCheck.constantFrom<"good" | "bad" | "passed">("good", "good", "bad", "passed"), {
+    maxLength: 120,
+    size: "max"
+  }),
   chunkRows: FastCheck.array(FastCheck.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 4 })
 })
 
@@ -55,9 +57,12 @@ const sourceOf = ({ rows, chunkRows }: Drawn<typeof testSource>) =>
           if (next >= rows.length) return Option.none()
           const first = next
           next = Math.min(rows.length, first + Math.min(rowsMax, chunkRows[reads++ % chunkRows.length]!))
-          const good = rows.slice(first, next).flatMap((isGood, index) => (isGood ? [first + index] : []))
+          const gone = rows.slice(first, next)
+          const good = gone.flatMap((row, index) => (row === "good" ? [first + index] : []))
+          const rowsPassed = gone.filter((row) => row === "passed").length
           return Option.some({
-            rowsRead: next - first,
+            rowsRead: gone.length - rowsPassed,
+            rowsPassed,
             samples: good.map((row) => sampleOf(BigInt(row), row)),
             positionAfter: (index: number) => SourcePosition.make(`${good[index]! + 1}`)
           })
@@ -109,18 +114,13 @@ const openLog = ({ openBroker }: Ground) =>
 
 /** What a streamer is given that reads the whole source. */
 const optionsOf = (
-  options: Pick<StreamerOptions, "streamerId" | "batchSize"> & Pick<History, "rowsPerSecond">
-) =>
-  Effect.map(
-    Pace.make(options.rowsPerSecond),
-    (pace): StreamerOptions => ({
-      ...options,
-      shard: wholeSource,
-      collectIntervalMs: 100,
-      pace,
-      windowBytes: streamerWindowBytes
-    })
-  )
+  options: Pick<StreamerOptions, "streamerId" | "batchSize" | "rowsPerSecond">
+): StreamerOptions => ({
+  ...options,
+  shard: wholeSource,
+  collectIntervalMs: 100,
+  windowBytes: streamerWindowBytes
+})
 
 /** The samples of some payloads. */
 const samplesIn = (payloads: ReadonlyArray<string>): ReadonlyArray<Sample> =>
@@ -142,7 +142,7 @@ const samplesAfter = (
       Context.add(Broker, FaultyBroker.make(log.current, [...faults], yield* Effect.scope))
     )
     const streamerId = producerId("streamer")
-    const options = yield* optionsOf({ streamerId, batchSize, rowsPerSecond })
+    const options = optionsOf({ streamerId, batchSize, rowsPerSecond })
     const streamer = Effect.provide(makeStreamer(options), services)
     for (const life of lives) {
       const scope = yield* Scope.make()
@@ -164,7 +164,7 @@ it.scoped.prop(
   ({ history, rows }) =>
     Effect.gen(function* () {
       const samples = yield* samplesAfter(history, sourceOf(rows))
-      const good = rows.rows.flatMap((isGood, row) => (isGood ? [row] : []))
+      const good = rows.rows.flatMap((kind, row) => (kind === "good" ? [row] : []))
       expect(samples.map(({ value }) => value)).toEqual(good)
     }).pipe(scheduled),
   { fastCheck: { numRuns } }
@@ -180,9 +180,7 @@ it.scoped.prop(
       const services = Context.make(TelemetrySource, sourceOf(rows)).pipe(Context.add(Broker, broker))
       yield* Effect.forkScoped(timePasses)
       const streamer = yield* Effect.provide(
-        makeStreamer(
-          yield* optionsOf({ streamerId: producerId("streamer"), batchSize, rowsPerSecond: "max" })
-        ),
+        makeStreamer(optionsOf({ streamerId: producerId("streamer"), batchSize, rowsPerSecond: "max" })),
         services
       )
       yield* turns(after)
@@ -194,7 +192,7 @@ it.scoped.prop(
         Broker,
         broker
       )
-      const good = rows.rows.flatMap((isGood, row) => (isGood ? [row] : []))
+      const good = rows.rows.flatMap((kind, row) => (kind === "good" ? [row] : []))
       const texts = received.map((message) => ("text" in message ? message.text : ""))
       expect(samplesIn(texts).map(({ value }) => value)).toEqual(good.slice(0, samplesRead))
     }).pipe(scheduled),

@@ -1,4 +1,4 @@
-/** Streamers that run in this process: one source, one pace, and a part of the rows for each. */
+/** Streamers that run in this process: one source, which each goes through for its part of the rows. */
 import { Context, Effect, Layer } from "effect"
 import { streamerWindowBytes, streamerWindowBytesMin } from "../../protocol/Limits.ts"
 import { ProducerId } from "../../protocol/Log.ts"
@@ -8,7 +8,6 @@ import { drainAll, drainedOnClose } from "../Drain.ts"
 import { instanceIds } from "../InstanceIds.ts"
 import { Streamers } from "../Streamers.ts"
 import type { TelemetrySource } from "../TelemetrySource.ts"
-import * as Pace from "./Pace.ts"
 import { makeStreamer } from "./streamer.ts"
 
 export interface StreamersOptions {
@@ -21,7 +20,7 @@ export interface StreamersOptions {
   readonly batchSize: number
   /** How long a batch collects unless it is full. */
   readonly collectIntervalMs: number
-  /** Of all of them together. */
+  /** Rows that all of them read together. */
   readonly rowsPerSecond: number | "max"
 }
 
@@ -45,16 +44,24 @@ export class StreamerConfig extends Context.Tag("telemetry/StreamerConfig")<
 const windowBytesOf = (streamers: number): number =>
   Math.max(streamerWindowBytesMin, Math.floor(streamerWindowBytes / streamers))
 
+/**
+ * How many rows each goes through per second, so that together they read what one would read alone. Those that share the
+ * rows go through all of them side by side: so a host is read as often, however many streamers there are.
+ */
+const rowsPerSecondOf = ({ rowsPerSecond, shardBy, streamers }: StreamersOptions): number | "max" =>
+  rowsPerSecond === "max" || shardBy === "host" ? rowsPerSecond : rowsPerSecond / streamers
+
 const make = Effect.gen(function* () {
-  const { streamerId, streamers, shardBy, rowsPerSecond, ...options } = yield* StreamerConfig
-  const pace = yield* Pace.make(rowsPerSecond)
+  const config = yield* StreamerConfig
+  const { streamerId, streamers, shardBy, batchSize, collectIntervalMs } = config
   const ids = instanceIds(streamerId, streamers)
   return yield* Effect.forEach(shardsOf(streamers, shardBy), (shard) =>
     makeStreamer({
-      ...options,
       streamerId: ProducerId.make(ids[shard.index]!),
       shard,
-      pace,
+      batchSize,
+      collectIntervalMs,
+      rowsPerSecond: rowsPerSecondOf(config),
       windowBytes: windowBytesOf(streamers)
     })
   )

@@ -13,7 +13,7 @@ import {
   streamerWindowBatches
 } from "../../protocol/Limits.ts"
 import { type ProducerId, sequenceOf } from "../../protocol/Log.ts"
-import type { Shard } from "../../protocol/Shard.ts"
+import { ownsEverything, type Shard } from "../../protocol/Shard.ts"
 import type { StreamerFact } from "../../protocol/StreamerFact.ts"
 import { Broker, type ProducerSession } from "../Broker.ts"
 import { type Actor, type Handlers, noEvents, onStop, spawn } from "../Interpreter.ts"
@@ -22,7 +22,7 @@ import { type SourceReader, TelemetrySource } from "../TelemetrySource.ts"
 import * as Timers from "../Timers.ts"
 import * as Trace from "../Trace.ts"
 import { Outbox } from "./Outbox.ts"
-import type * as Pace from "./Pace.ts"
+import * as Pace from "./Pace.ts"
 
 export interface StreamerOptions {
   readonly streamerId: ProducerId
@@ -32,8 +32,8 @@ export interface StreamerOptions {
   readonly batchSize: number
   /** How long a batch collects unless it is full. */
   readonly collectIntervalMs: number
-  /** Shared by the streamers of a process. */
-  readonly pace: Pace.Pace
+  /** Rows that it goes through per second, its own and those it passes over. */
+  readonly rowsPerSecond: number | "max"
   /** Bytes of batches that are sealed and not acknowledged. */
   readonly windowBytes: number
 }
@@ -62,6 +62,7 @@ interface Resources {
   readonly broker: Broker["Type"]
   readonly source: TelemetrySource["Type"]
   readonly scope: Scope.Scope
+  readonly pace: Pace.Pace
   readonly outbox: Outbox
   readonly done: Deferred.Deferred<void, StreamerFailed>
   readonly stopReading: Deferred.Deferred<void>
@@ -77,22 +78,17 @@ const inBackground =
 /** Only what the race lets through is counted and kept: of a read that ended as it was stopped, all or nothing. */
 const readFrom = (
   reader: SourceReader,
-  { options: { pace }, outbox, progress, stopReading }: Resources,
+  { pace, outbox, progress, stopReading }: Resources,
   rowsMax: number
-): Effect.Effect<StreamerRequest> => {
-  let unread = 0
-  const due = Effect.map(pace.take(rowsMax), (rows) => {
-    unread = rows
-    return rows
-  })
-  return due.pipe(
+): Effect.Effect<StreamerRequest> =>
+  pace.due(rowsMax).pipe(
     Effect.flatMap(reader.read),
     Effect.raceFirst(Effect.as(Deferred.await(stopReading), "stopped" as const)),
     Effect.map((read): StreamerRequest => {
       if (read === "stopped") return { type: "RowsRead", samples: 0 }
       if (Option.isNone(read)) return { type: "SourceExhausted" }
-      const { rowsRead, samples } = read.value
-      unread -= rowsRead
+      const { rowsRead, rowsPassed, samples } = read.value
+      pace.spend(rowsRead + rowsPassed)
       progress.rowsRead += rowsRead
       progress.samplesRead += samples.length
       outbox.add(read.value)
@@ -100,10 +96,8 @@ const readFrom = (
     }),
     Effect.catchTag("SourceError", ({ message }) =>
       Effect.succeed<StreamerRequest>({ type: "SourceFailed", problem: message })
-    ),
-    Effect.ensuring(Effect.sync(() => pace.giveBack(unread)))
+    )
   )
-}
 
 const publish = (
   session: ProducerSession,
@@ -185,6 +179,15 @@ const makeHandlers =
     }
   }
 
+/** Of how many streamers the rows are gone through in one go, at most: one may happen to own all of them. */
+const readSharesMax = 8
+
+/** The rows that it goes through in one go: where others share them, more, because fewer are its own. */
+const readRowsMaxOf = ({ batchSize, shard }: StreamerOptions): number => {
+  const shares = ownsEverything(shard) ? 1 : Math.min(shard.count, readSharesMax)
+  return Math.max(batchSize, shares * streamerReadRowsMin)
+}
+
 /** Starts a streamer. Closing the scope ends it where it is, as a kill would; `drain` first loses nothing that was read. */
 export const makeStreamer = (
   options: StreamerOptions
@@ -195,6 +198,7 @@ export const makeStreamer = (
       broker: yield* Broker,
       source: yield* TelemetrySource,
       scope: yield* Effect.scope,
+      pace: yield* Pace.make(options.rowsPerSecond),
       outbox: new Outbox(options.streamerId),
       done: yield* Deferred.make<void, StreamerFailed>(),
       stopReading: yield* Deferred.make<void>(),
@@ -210,7 +214,7 @@ export const makeStreamer = (
         collectIntervalMs: options.collectIntervalMs,
         windowBatches: streamerWindowBatches,
         windowBytes: options.windowBytes,
-        readRowsMax: Math.max(options.batchSize, streamerReadRowsMin),
+        readRowsMax: readRowsMaxOf(options),
         retryDelayMsMin,
         retryDelayMsMax
       }),

@@ -25,6 +25,7 @@ const join = (records: ReadonlyArray<Uint8Array>): Buffer => {
 }
 
 const parseJoined = (records: ReadonlyArray<Uint8Array>): ReadonlyArray<ReadonlyArray<string>> => {
+  if (records.length === 0) return []
   try {
     return parse(join(records), options)
   } catch {

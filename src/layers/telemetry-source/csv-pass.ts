@@ -1,25 +1,24 @@
 /** One reading of an open file, from a record to the file's end: bytes in by the chunk, rows out by the call. */
 import { Effect } from "effect"
-import type { RowRejectReason } from "../../protocol/Reject.ts"
 import { SourceError } from "../TelemetrySource.ts"
-import { parseRecords } from "./csv-cells.ts"
 import { type CsvFile, readBytes } from "./csv-file.ts"
+import { type CutRow, parseCuts } from "./cut-row.ts"
 import { type Cut, RecordSplitter, type SplitStart } from "./record-splitter.ts"
 
-/** A row as it was cut, with its cells or with why it has none. */
-export interface CutRow {
-  readonly cut: Cut
-  readonly cells: ReadonlyArray<string> | RowRejectReason
+/** Rows that were gone through: the own ones, and how many were passed over. */
+export interface TakenRows {
+  readonly rows: ReadonlyArray<CutRow>
+  readonly rowsPassed: number
 }
 
 export interface CsvPass {
-  /** Up to `rowsMax` of the own rows whose bytes are there; what they refer to is valid until the next `fill`. */
-  readonly take: (rowsMax: number) => ReadonlyArray<CutRow>
+  /** Goes through up to `rowsMax` rows whose bytes are there; what it gives refers to is valid until the next `fill`. */
+  readonly take: (rowsMax: number) => TakenRows
   /** Reads the next bytes. Where the file has become shorter than what was read of it, it fails. */
   readonly fill: Effect.Effect<void, SourceError>
   /** Whether the end of the file was reached: what `take` does not have then will not come. */
   readonly isOver: () => boolean
-  /** Where the first row starts that `take` has neither given nor passed over. */
+  /** Where the first row starts that `take` has not gone through. */
   readonly next: () => SplitStart
 }
 
@@ -37,18 +36,17 @@ export const makeCsvPass = (
   let next = start
   let isOver = false
 
-  const take = (rowsMax: number): ReadonlyArray<CutRow> => {
+  const take = (rowsMax: number): TakenRows => {
     const cuts: Array<Cut> = []
-    while (cuts.length < rowsMax) {
+    let rowsPassed = 0
+    while (cuts.length + rowsPassed < rowsMax) {
       const cut = splitter.next(cellCount)
       if (cut === undefined) break
       next = { offset: cut.endOffset, line: cut.endLine }
       if (isOwn(cut)) cuts.push(cut)
+      else rowsPassed++
     }
-    const records = cuts.filter((cut) => cut.reject === undefined).map((cut) => cut.bytes)
-    const parsed = parseRecords(records, cellCount)
-    let index = 0
-    return cuts.map((cut) => ({ cut, cells: cut.reject ?? parsed[index++] ?? "wrong_cell_count" }))
+    return { rows: parseCuts(cuts, cellCount), rowsPassed }
   }
 
   const fill = Effect.gen(function* () {

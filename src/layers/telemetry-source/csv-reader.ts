@@ -5,7 +5,6 @@
  * a file that can't be read is waited for, with a warning; otherwise it is an error of `read`.
  */
 import { Clock, Effect, Exit, Option, Schedule, Scope } from "effect"
-import { rejectBytesMax } from "../../protocol/Limits.ts"
 import type { Sample } from "../../protocol/Sample.ts"
 import { formatShard, type Shard } from "../../protocol/Shard.ts"
 import type { TimeNs } from "../../protocol/Time.ts"
@@ -19,7 +18,7 @@ import {
 } from "../TelemetrySource.ts"
 import type { CsvSourceSettings } from "./csv-config.ts"
 import { type CsvFile, openCsvFile } from "./csv-file.ts"
-import { type CsvPass, type CutRow, makeCsvPass } from "./csv-pass.ts"
+import { type CsvPass, makeCsvPass, type TakenRows } from "./csv-pass.ts"
 import {
   type CsvPosition,
   decodePosition,
@@ -28,16 +27,14 @@ import {
   identityOf,
   isSameFile
 } from "./csv-position.ts"
+import { readCutRow } from "./cut-row.ts"
+import type { Cut } from "./record-splitter.ts"
 import type { RowReader } from "./row.ts"
 import { makeRowOwner, type RowOwner } from "./row-owner.ts"
 import { makeTimestamper } from "./timestamper.ts"
 
-/**
- * How long a loop waits before it reads a file again that had no rows for it: as many times this as it has found none, up to
- * the longest. The file may be long, and full of rows of others.
- */
+/** How long a loop waits before it goes again through a file that had no rows for it. */
 const emptyPassPauseMs = 1_000
-const emptyPassPauseMaxMs = 15_000
 /** How long a loop waits for a file that can't be read: doubled each time, up to the longest. */
 const retryPauseMs = 500
 const retryPauseMaxMs = 15_000
@@ -60,6 +57,7 @@ interface Reading {
   readonly isFromBeginning: boolean
   readonly scope: Scope.CloseableScope
   rowsRead: number
+  rowsPassed: number
 }
 
 type ResumeAt = Pick<CsvPosition, "file" | "pass" | "row" | "offset">
@@ -74,27 +72,23 @@ const makeChunks = (
   const timestamper = makeTimestamper(lastGivenNs, shard)
   const shardText = formatShard(shard)
   const isNow = settings.timestamps === "now"
+  const originOf = ({ line }: Cut) => `${settings.path}:${line}`
 
-  return (reading: Reading, rows: ReadonlyArray<CutRow>, nowNs: TimeNs): SourceChunk => {
+  return (reading: Reading, { rows, rowsPassed }: TakenRows, nowNs: TimeNs): SourceChunk => {
     const { file, identity, passNumber } = reading
     const samples: Array<Sample> = []
     const endOffsets: Array<number> = []
     const endRows: Array<number> = []
-    for (const { cut, cells } of rows) {
-      const origin = `${settings.path}:${cut.line}`
-      const row = typeof cells === "string" ? cells : rowReader.read(file.header, cells)
-      if (typeof row === "string") {
-        // Some bytes more than are kept, so that they end in a character.
-        rejects.add(row, () => ({ origin, input: cut.bytes.toString("utf8", 0, rejectBytesMax + 4) }))
-        continue
-      }
-      for (const label of row.malformedLabels) rejects.add("bad_label", () => ({ origin, input: label }))
+    for (const cutRow of rows) {
+      const row = readCutRow(cutRow, file.header, rowReader, rejects, originOf)
+      if (row === undefined) continue
       samples.push({ series: row.series, timeNs: row.timeNs ?? timestamper.next(nowNs), value: row.value })
-      endOffsets.push(cut.endOffset)
-      endRows.push(cut.endLine)
+      endOffsets.push(cutRow.cut.endOffset)
+      endRows.push(cutRow.cut.endLine)
     }
     return {
       rowsRead: rows.length,
+      rowsPassed,
       samples,
       positionAfter: (index) => {
         const given = isNow ? samples[index]!.timeNs : timestamper.last
@@ -143,7 +137,8 @@ const openReading = (
       passNumber: isResumed ? resumeAt.pass : passNumber,
       isFromBeginning: !isResumed,
       scope,
-      rowsRead: 0
+      rowsRead: 0,
+      rowsPassed: 0
     }
   }).pipe(Effect.uninterruptible)
 
@@ -178,7 +173,7 @@ export const openCsvReader = (
     const isOwn = makeRowOwner(shard, resources.nameHash)
     let reading = yield* openReading(settings, parent, isOwn, 0, position)
     const toChunk = makeChunks(settings, resources, shard, position?.lastGivenNs)
-    let emptyPasses = 0
+    let hasWarned = false
 
     const goOnWith = (passNumber: number, at: ResumeAt | undefined) =>
       Effect.gen(function* () {
@@ -187,17 +182,14 @@ export const openCsvReader = (
       })
 
     const nextPass = Effect.gen(function* () {
-      const { file, pass, isFromBeginning, rowsRead } = reading
-      if (isFromBeginning && rowsRead === 0) {
-        const rows =
-          pass.next().offset === file.dataStart.offset ? "rows" : `rows of shard ${formatShard(shard)}`
-        if (emptyPasses++ === 0) {
-          yield* Effect.logWarning(`${settings.path}: has no ${rows}; waiting for some`)
-        }
-        yield* Effect.sleep(Math.min(emptyPassPauseMs * emptyPasses, emptyPassPauseMaxMs))
-      } else {
-        emptyPasses = 0
+      const { isFromBeginning, rowsRead, rowsPassed } = reading
+      const isEmpty = isFromBeginning && rowsRead === 0
+      if (isEmpty && !hasWarned) {
+        const rows = rowsPassed === 0 ? "rows" : `rows of shard ${formatShard(shard)}`
+        yield* Effect.logWarning(`${settings.path}: has no ${rows}; waiting for some`)
       }
+      hasWarned = isEmpty
+      if (isEmpty) yield* Effect.sleep(emptyPassPauseMs)
       yield* goOnWith(reading.passNumber + 1, undefined)
     })
 
@@ -216,10 +208,11 @@ export const openCsvReader = (
           // Before the rows are taken: between taking and returning them nothing may be interrupted.
           const nowNs = yield* Clock.currentTimeNanos
           // At least one, or the file would be read and nothing ever taken of it.
-          const rows = reading.pass.take(Math.max(1, rowsMax))
-          if (rows.length > 0) {
-            reading.rowsRead += rows.length
-            return Option.some(toChunk(reading, rows, nowNs))
+          const taken = reading.pass.take(Math.max(1, rowsMax))
+          if (taken.rows.length + taken.rowsPassed > 0) {
+            reading.rowsRead += taken.rows.length
+            reading.rowsPassed += taken.rowsPassed
+            return Option.some(toChunk(reading, taken, nowNs))
           }
           if (!reading.pass.isOver()) {
             yield* settings.loop ? Effect.catchAll(reading.pass.fill, recover) : reading.pass.fill

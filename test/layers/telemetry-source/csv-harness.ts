@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Layer, Option, type Scope } from "effect"
+import { expect } from "vitest"
 import * as Rejects from "../../../src/layers/Rejects.ts"
 import { type SourceReader, TelemetrySource } from "../../../src/layers/TelemetrySource.ts"
 import { CsvSourceConfig, layerCsv } from "../../../src/layers/telemetry-source/csv.ts"
@@ -55,15 +56,26 @@ export interface Read {
   readonly rowsRead: number
 }
 
-/** Reads until the source ends or has given `samplesMax`. */
-export const readAll = (reader: SourceReader, samplesMax = Number.POSITIVE_INFINITY, rowsMax = 100) =>
+/** Reads until the source ends or has given `samplesMax`, or until it has gone through exactly `rows` rows. */
+export const readAll = (
+  reader: SourceReader,
+  samplesMax = Number.POSITIVE_INFINITY,
+  rowsMax = 100,
+  rows = Number.POSITIVE_INFINITY
+) =>
   Effect.gen(function* () {
     const samples: Array<Sample> = []
     const positions: Array<SourcePosition> = []
     let rowsRead = 0
-    while (samples.length < samplesMax) {
-      const chunk = yield* reader.read(rowsMax)
+    let rowsGone = 0
+    while (samples.length < samplesMax && rowsGone < rows) {
+      const wanted = Math.min(rowsMax, rows - rowsGone)
+      const chunk = yield* reader.read(wanted)
       if (Option.isNone(chunk)) break
+      const gone = chunk.value.rowsRead + chunk.value.rowsPassed
+      expect(gone).toBeGreaterThan(0)
+      expect(gone).toBeLessThanOrEqual(Math.max(1, wanted))
+      rowsGone += gone
       rowsRead += chunk.value.rowsRead
       samples.push(...chunk.value.samples)
       positions.push(...chunk.value.samples.map((_, i) => chunk.value.positionAfter(i)))

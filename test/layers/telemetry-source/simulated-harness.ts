@@ -21,8 +21,10 @@ export interface Reading {
   readonly shard?: Shard
   readonly from?: SourcePosition
   readonly rowsMax?: number
-  /** Rows after which reading stops; without them it goes on until the source has ended. */
+  /** Rows of the shard after which reading stops; without them it goes on until the source has ended. */
   readonly rows?: number
+  /** The same for rows that were gone through, the shard's and others. */
+  readonly rowsGone?: number
 }
 
 /** What reading gave. */
@@ -32,22 +34,26 @@ export interface Outcome {
   readonly rejected: ReadonlyArray<RejectedForReason>
 }
 
-/** Reads `rowsMax` rows at a time, exactly `rows` of them. */
+/** Reads `rowsMax` rows at a time, exactly as many as are asked for. */
 export const readFleet = (options: Reading): Effect.Effect<Outcome, SourceError> =>
   Effect.gen(function* () {
     const source = yield* TelemetrySource
-    const { from, shard = wholeSource, rows = Number.POSITIVE_INFINITY, rowsMax = 1_000 } = options
+    const { from, shard = wholeSource, rowsMax = 1_000 } = options
+    const { rows = Number.POSITIVE_INFINITY, rowsGone: rowsGoneMax = Number.POSITIVE_INFINITY } = options
     const reader = yield* source.open({ resumeAt: Option.fromNullable(from), shard })
     const read: Array<Read> = []
     let rowsRead = 0
-    while (rowsRead < rows) {
-      const wanted = Math.min(rowsMax, rows - rowsRead)
+    let rowsGone = 0
+    while (rowsRead < rows && rowsGone < rowsGoneMax) {
+      const wanted = Math.min(rowsMax, rows - rowsRead, rowsGoneMax - rowsGone)
       const chunk = yield* reader.read(wanted)
       if (Option.isNone(chunk)) break
       const { samples, positionAfter } = chunk.value
-      expect(chunk.value.rowsRead).toBeGreaterThan(0)
-      expect(chunk.value.rowsRead).toBeLessThanOrEqual(wanted)
+      const gone = chunk.value.rowsRead + chunk.value.rowsPassed
+      expect(gone).toBeGreaterThan(0)
+      expect(gone).toBeLessThanOrEqual(wanted)
       rowsRead += chunk.value.rowsRead
+      rowsGone += gone
       samples.forEach((sample, index) => {
         read.push({ sample, after: positionAfter(index) })
       })

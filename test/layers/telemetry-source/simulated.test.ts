@@ -7,16 +7,19 @@ import { sampleCsv, sampleOfFleet, samplePath } from "../../../scripts/sample-cs
 import { layer as layerRejects, Rejects } from "../../../src/layers/Rejects.ts"
 import { TelemetrySource } from "../../../src/layers/TelemetrySource.ts"
 import { CsvSourceConfig, layerCsv } from "../../../src/layers/telemetry-source/csv.ts"
+import { makeFleet } from "../../../src/layers/telemetry-source/simulated/fleet.ts"
 import { simulatedMetricNames } from "../../../src/layers/telemetry-source/simulated/gpu.ts"
 import { simulatedEpochNs } from "../../../src/layers/telemetry-source/simulated.ts"
 import { positionBytesMax } from "../../../src/protocol/Limits.ts"
 import type { SourcePosition } from "../../../src/protocol/Log.ts"
 import { encodeSample, type Sample } from "../../../src/protocol/Sample.ts"
 import { seriesKey } from "../../../src/protocol/Series.ts"
-import { type Shard, shardsOf, wholeSource } from "../../../src/protocol/Shard.ts"
+import { ownsHost, type Shard, shardsOf, wholeSource } from "../../../src/protocol/Shard.ts"
 import { readAll, readFleet, texts } from "./simulated-harness.ts"
 
 const small = { hosts: 2, gpusPerHost: 2, timestamps: "original" } as const
+const hostnamesOf = (hosts: number) =>
+  makeFleet({ ...small, hosts, seed: 1, intervalMs: 1_000 }, []).hostnames
 /** Rows of a pass of it. */
 const smallRows = 4 * simulatedMetricNames.length
 
@@ -127,7 +130,8 @@ describe("a position", () => {
     Effect.gen(function* () {
       const settings = { hosts: 1_000, gpusPerHost: 16, seed: 2 ** 32 - 1 }
       const shard: Shard = { index: 998, count: 999, by: "host" }
-      const [read] = yield* readAll({ settings, shard, rows: 1 })
+      const rowsGone = 16_000 * simulatedMetricNames.length
+      const [read] = yield* readAll({ settings, shard, rowsGone, rowsMax: 10_000 })
       expect(Buffer.byteLength(read!.after)).toBeLessThan(positionBytesMax / 2)
     })
   )
@@ -149,6 +153,23 @@ describe("a shard", () => {
           const hostnames = new Set(share.map(({ sample }) => sample.series.hostname))
           const ofHosts = whole.filter(({ sample }) => hostnames.has(sample.series.hostname))
           expect(texts(share)).toEqual(texts(ofHosts))
+        }
+      }),
+    { fastCheck: { numRuns: 30 } }
+  )
+
+  it.effect.prop(
+    "that goes through as many rows as one reader has read exactly what that has of its hosts",
+    [FastCheck.integer({ min: 1, max: 12 }), FastCheck.integer({ min: 2, max: 6 }), FastCheck.nat(1_500)],
+    ([hosts, count, rowsGone]) =>
+      Effect.gen(function* () {
+        const settings = { ...small, hosts, faults: ["silent"] as const, intervalMs: 60_000 }
+        const whole = yield* readAll({ settings, rowsGone, rowsMax: 7 })
+        for (const shard of shardsOf(count, "host")) {
+          const own = whole.filter(({ sample }) => ownsHost(shard, sample.series.hostname, ""))
+          // Without a host it waits.
+          if (hostnamesOf(hosts).every((hostname) => !ownsHost(shard, hostname, ""))) continue
+          expect(texts(yield* readAll({ settings, shard, rowsGone, rowsMax: 13 }))).toEqual(texts(own))
         }
       }),
     { fastCheck: { numRuns: 30 } }

@@ -31,6 +31,7 @@ const originPurpose = 0x41
 /** Samples and, index by index, the pass and row behind each. */
 interface Collected {
   rowsRead: number
+  rowsPassed: number
   readonly samples: Array<Sample>
   readonly passes: Array<number>
   readonly nextRows: Array<number>
@@ -65,12 +66,20 @@ export const openSimulatedReader = (
     return read && { series: read.series, timeNs: read.timeNs ?? nowNs, value: read.value }
   }
 
+  /** Passes over the rows of the pass up to `untilRow`, at most `rowsMax`. */
+  const passOver = (into: Collected, untilRow: number, rowsMax: number): void => {
+    const rows = Math.min(untilRow - row, rowsMax)
+    into.rowsPassed += rows
+    row += rows
+  }
+
   /** Reads of one GPU what is left of the pass, up to `rowsMax` rows. */
   const readGpu = (into: Collected, nowNs: TimeNs, rowsMax: number): void => {
     const gpu = Math.floor(row / metrics)
     const firstRow = gpu * metrics
+    // A GPU that is not heard of makes no other report more often.
     if (reporting.isSilent(gpu, (pass * intervalMs) / 1_000)) {
-      row = firstRow + metrics
+      passOver(into, firstRow + metrics, rowsMax)
       return
     }
     const { values, job } = fleet.stateOf(gpu, pass)
@@ -89,26 +98,28 @@ export const openSimulatedReader = (
     }
   }
 
-  /** Reads up to `rowsMax` rows, of as many passes as it takes. */
+  /** Goes through up to `rowsMax` rows, of as many passes as it takes. */
   const collect = (rowsMax: number, nowNs: TimeNs): Collected => {
-    const collected: Collected = { rowsRead: 0, samples: [], passes: [], nextRows: [] }
-    while (collected.rowsRead < rowsMax) {
+    const collected: Collected = { rowsRead: 0, rowsPassed: 0, samples: [], passes: [], nextRows: [] }
+    for (let rowsLeft = rowsMax; rowsLeft > 0; ) {
       const host = Math.floor(row / rowsPerHost)
       if (row >= fleet.rowsPerPass) {
         if (!loop) break
         pass++
         row = 0
       } else if (isOwn[host]!) {
-        readGpu(collected, nowNs, rowsMax - collected.rowsRead)
+        readGpu(collected, nowNs, rowsLeft)
       } else {
-        row = (host + 1) * rowsPerHost
+        passOver(collected, (host + 1) * rowsPerHost, rowsLeft)
       }
+      rowsLeft = rowsMax - collected.rowsRead - collected.rowsPassed
     }
     return collected
   }
 
-  const toChunk = ({ rowsRead, samples, passes, nextRows }: Collected): SourceChunk => ({
+  const toChunk = ({ rowsRead, rowsPassed, samples, passes, nextRows }: Collected): SourceChunk => ({
     rowsRead,
+    rowsPassed,
     samples,
     positionAfter: (index) => {
       const at = { ...described, pass: passes[index]!, row: nextRows[index]! }
@@ -123,7 +134,9 @@ export const openSimulatedReader = (
     read: (rowsMax) =>
       Effect.map(Clock.currentTimeNanos, (nowNs) => {
         const collected = collect(Math.max(1, rowsMax), nowNs)
-        return collected.rowsRead === 0 ? Option.none() : Option.some(toChunk(collected))
+        return collected.rowsRead + collected.rowsPassed === 0
+          ? Option.none()
+          : Option.some(toChunk(collected))
       })
   }
 }
