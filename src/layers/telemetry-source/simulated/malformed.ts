@@ -3,11 +3,10 @@
  * counted was found by the same code.
  */
 import { dcgmCatalogue, unitRange } from "../../../protocol/DcgmCatalogue.ts"
-import { rejectBytesMax } from "../../../protocol/Limits.ts"
 import type { Sample } from "../../../protocol/Sample.ts"
 import type { Rejects } from "../../Rejects.ts"
-import { parseRecords } from "../csv-cells.ts"
 import { type ColumnName, type CsvHeader, columnNames, readHeader } from "../csv-header.ts"
+import { parseCuts, readCutRow } from "../cut-row.ts"
 import { RecordSplitter } from "../record-splitter.ts"
 import { makeRowReader, type Row } from "../row.ts"
 import { csvCells, csvRow, inOrder } from "./csv-row.ts"
@@ -82,15 +81,8 @@ export const makeMalformedRows = (
       const splitter = new RecordSplitter(rowBytesMax, { offset: 0, line: 1 })
       splitter.push(Buffer.from(corruptions[fault](csvCells(sample), (of) => of[chance % of.length]!)))
       splitter.finish()
-      const { bytes, reject } = splitter.next(header.cellCount)!
-      const cells = reject ?? parseRecords([bytes], header.cellCount)[0] ?? "wrong_cell_count"
-      const row = typeof cells === "string" ? cells : rowReader.read(header, cells)
-      if (typeof row === "string") {
-        rejects.add(row, () => ({ origin, input: bytes.toString("utf8", 0, rejectBytesMax + 4) }))
-        return undefined
-      }
-      for (const label of row.malformedLabels) rejects.add("bad_label", () => ({ origin, input: label }))
-      return row
+      const [cutRow] = parseCuts([splitter.next(header.cellCount)!], header.cellCount)
+      return readCutRow(cutRow!, header, rowReader, rejects, () => origin)
     }
   }
 }
