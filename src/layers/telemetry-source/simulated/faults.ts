@@ -1,7 +1,7 @@
 /**
  * What goes wrong in a simulated fleet, where it is asked for.
  *
- * Faults of the machine (`xid`, `hot`) are part of a job's plan, see `jobs.ts`. Those of reporting are here: they change
+ * Faults of the machine (`xid`, `hot`) are part of a job's plan, see `timetable.ts`. Those of reporting are here: they change
  * nothing about the GPU, only what is heard of it.
  */
 import { type RowRejectReason, rowRejectReasons } from "../../../protocol/Reject.ts"
