@@ -8,7 +8,7 @@ import { withSoloClock } from "../../properties/SoloClock.ts"
 const readSizes = FastCheck.array(
   FastCheck.record({
     rowsMax: FastCheck.integer({ min: 1, max: 500 }),
-    share: FastCheck.double({ min: 0, max: 1, noNaN: true })
+    share: FastCheck.oneof(FastCheck.constant(1), FastCheck.double({ min: 0, max: 1, noNaN: true }))
   }),
   { minLength: 1, maxLength: 5 }
 )
