@@ -16,7 +16,6 @@ import {
   type SourceOpening,
   type SourceReader
 } from "../TelemetrySource.ts"
-import type { CsvSourceSettings } from "./csv-config.ts"
 import { type CsvFile, openCsvFile } from "./csv-file.ts"
 import { type CsvPass, makeCsvPass, type TakenRows } from "./csv-pass.ts"
 import {
@@ -41,6 +40,18 @@ const retryPauseMaxMs = 15_000
 
 const retries = Schedule.exponential(retryPauseMs).pipe(Schedule.union(Schedule.spaced(retryPauseMaxMs)))
 
+/** What an operator may set about the CSV source. */
+export interface CsvSourceSettings {
+  /** The file, as the user named it. */
+  readonly path: string
+  /** Whether reading starts again at the beginning when the file is over. */
+  readonly loop: boolean
+  /** Which time a sample gets: when it was read, or its row's own. */
+  readonly timestamps: "now" | "original"
+  /** Longest row in bytes, its line end not counted. */
+  readonly maxRowBytes: number
+}
+
 /** What the readers of a source share: several cost no more memory than one, but for what they hold to be read. */
 export interface CsvReaderResources {
   readonly rejects: Rejects["Type"]
@@ -48,7 +59,7 @@ export interface CsvReaderResources {
   readonly nameHash: (name: string) => number
 }
 
-/** What is being read: a pass over an open file, and where its next row starts. */
+/** What is being read: a pass over an open file, and the rows that it went through. */
 interface Reading {
   readonly file: CsvFile
   readonly identity: FileIdentity
@@ -78,13 +89,13 @@ const makeChunks = (
     const { file, identity, passNumber } = reading
     const samples: Array<Sample> = []
     const endOffsets: Array<number> = []
-    const endRows: Array<number> = []
+    const endLines: Array<number> = []
     for (const cutRow of rows) {
       const row = readCutRow(cutRow, file.header, rowReader, rejects, originOf)
       if (row === undefined) continue
       samples.push({ series: row.series, timeNs: row.timeNs ?? timestamper.next(nowNs), value: row.value })
       endOffsets.push(cutRow.cut.endOffset)
-      endRows.push(cutRow.cut.endLine)
+      endLines.push(cutRow.cut.endLine)
     }
     return {
       rowsRead: rows.length,
@@ -96,7 +107,7 @@ const makeChunks = (
           file: identity,
           shard: shardText,
           pass: passNumber,
-          row: endRows[index]!,
+          row: endLines[index]!,
           offset: endOffsets[index]!,
           ...(given === undefined ? {} : { lastGivenNs: given })
         })

@@ -1,14 +1,27 @@
 /** The CSV file as a telemetry source (CONTRACTS.md, CSV input). */
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { Rejects } from "../Rejects.ts"
 import { type SourceError, TelemetrySource } from "../TelemetrySource.ts"
-import { CsvSourceConfig } from "./csv-config.ts"
 import { openCsvFile } from "./csv-file.ts"
-import { openCsvReader } from "./csv-reader.ts"
+import { type CsvSourceSettings, openCsvReader } from "./csv-reader.ts"
 import { makeRowReader } from "./row.ts"
 import { makeNameHash } from "./row-owner.ts"
 
-export { CsvSourceConfig } from "./csv-config.ts"
+export class CsvSourceConfig extends Context.Tag("telemetry/CsvSourceConfig")<
+  CsvSourceConfig,
+  CsvSourceSettings
+>() {
+  static readonly defaults: CsvSourceSettings = {
+    path: "/data/dcgm_metrics.csv",
+    loop: true,
+    timestamps: "now",
+    maxRowBytes: 1024 * 1024
+  }
+
+  /** The defaults but for what is given. */
+  static readonly layer = (settings: Partial<CsvSourceSettings>): Layer.Layer<CsvSourceConfig> =>
+    Layer.succeed(CsvSourceConfig, { ...CsvSourceConfig.defaults, ...settings })
+}
 
 const make = Effect.gen(function* () {
   const settings = yield* CsvSourceConfig
