@@ -9,7 +9,7 @@ import { loadAt, loadFollowed, loadSum } from "./waves.ts"
 /** What the power limit of an H100 SXM5, 700 W, leaves for what is drawn on average. */
 export const cappedWatts = 690
 /** Drawn above idling while a job holds the GPU at full clocks and does nothing. */
-export const heldWatts = 45
+const heldWatts = 45
 /** How long heat sink and memory take to follow power. */
 const heatLagS = 45
 /** How long the air around a GPU takes to warm up when its cooling fails. */
