@@ -47,6 +47,7 @@ it.effect.prop(
         ],
         all
       )
+      yield* world.end
       expect(world.appended.length, "each is appended once").toBe(end)
       for (const [index, count] of counts.entries()) {
         const own = world.appended.filter((text) => text.startsWith(`p${index}:`))

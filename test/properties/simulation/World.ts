@@ -29,6 +29,11 @@ export interface World {
   /** The oldest offset that the log holds. */
   readonly oldest: Effect.Effect<number>
   readonly random: () => number
+  /**
+   * No process comes back from here on. (Effect may wait for ever for a layer that is built in a scope that closes, which the
+   * world's is about to.)
+   */
+  readonly end: Effect.Effect<void>
 }
 
 /** At any moment, until the next one. */
@@ -95,13 +100,12 @@ export const makeWorld = (
       }
     })
     yield* Effect.forkScoped(Effect.orDie(lives))
-    // (Effect may wait for ever for a layer that is interrupted while it is built.)
-    yield* Effect.addFinalizer(() => opening.take(1))
     return {
       settings,
       broker: () => broker,
       appended,
       oldest: Effect.map(ground.log.bounds, ({ oldest }) => oldest),
-      random
+      random,
+      end: Effect.asVoid(opening.take(1))
     }
   })
