@@ -26,7 +26,7 @@ const scenario = FastCheck.record({
   thefts: FastCheck.nat(2)
 })
 
-const simulations = Number(process.env.SIMULATIONS ?? 100)
+const simulations = Number(process.env.SIMULATIONS ?? 60)
 
 it.effect.prop(
   "nothing is lost, doubled or reordered but what is told, and nobody waits for ever",
@@ -47,7 +47,6 @@ it.effect.prop(
         ],
         all
       )
-      yield* world.end
       expect(world.appended.length, "each is appended once").toBe(end)
       for (const [index, count] of counts.entries()) {
         const own = world.appended.filter((text) => text.startsWith(`p${index}:`))
@@ -56,7 +55,7 @@ it.effect.prop(
         )
       }
     })
-    return Effect.flatMap(turn, () => explore(seed, Effect.scoped(program)))
+    return Effect.flatMap(turn, () => explore(seed, program))
   },
   { fastCheck: { numRuns: simulations }, timeout: 60_000 + simulations * 1_000 }
 )

@@ -5,7 +5,7 @@
  * then, and else goes on to whoever wakes first. All of it runs within one call: nothing outside, no timer and no other
  * test, has a say, so that the same seed does the same again.
  */
-import { Clock, Duration, Effect, type Exit, Logger, LogLevel, type Scheduler } from "effect"
+import { Clock, Duration, Effect, type Exit, Logger, LogLevel, type Scheduler, type Scope } from "effect"
 
 /** Numbers from 0 up to but not with 1: Mulberry32 (Tommy Ettinger, public domain), which is good enough to shuffle. */
 export const makeRandom = (seed: number): (() => number) => {
@@ -91,12 +91,22 @@ class SeededWorld implements Scheduler.Scheduler {
   }
 }
 
-/** What becomes of a program in the world of that seed. It dies where the world gets stuck before the program has ended. */
-export const explore = <A, E>(seed: number, program: Effect.Effect<A, E>): Exit.Exit<A, E> => {
+/**
+ * What becomes of a program in the world of that seed. It dies where the world gets stuck before the program has ended; how
+ * its scope closes is no longer looked at. (Interrupted just as they begin, some of Effect's own loops wait for ever.)
+ */
+export const explore = <A, E>(seed: number, program: Effect.Effect<A, E, Scope.Scope>): Exit.Exit<A, E> => {
   const world = new SeededWorld(makeRandom(seed))
-  const quiet = Logger.withMinimumLogLevel(program, LogLevel.None)
-  const fiber = Effect.runFork(Effect.withClock(quiet, world.clock()), { scheduler: world })
-  const isOver = () => fiber.unsafePoll() !== null
-  if (!world.runUntil(isOver)) throw new Error("nobody can go on any more, or not for ten minutes")
-  return fiber.unsafePoll()!
+  let ended: Exit.Exit<A, E> | undefined
+  const observed = Effect.onExit(program, (exit) =>
+    Effect.sync(() => {
+      ended = exit
+    })
+  )
+  const quiet = Logger.withMinimumLogLevel(Effect.scoped(observed), LogLevel.None)
+  Effect.runFork(Effect.withClock(quiet, world.clock()), { scheduler: world })
+  if (!world.runUntil(() => ended !== undefined)) {
+    throw new Error("nobody can go on any more, or not for ten minutes")
+  }
+  return ended!
 }

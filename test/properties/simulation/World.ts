@@ -29,11 +29,6 @@ export interface World {
   /** The oldest offset that the log holds. */
   readonly oldest: Effect.Effect<number>
   readonly random: () => number
-  /**
-   * No process comes back from here on. (Effect may wait for ever for a layer that is built in a scope that closes, which the
-   * world's is about to.)
-   */
-  readonly end: Effect.Effect<void>
 }
 
 /** At any moment, until the next one. */
@@ -69,8 +64,7 @@ const live = (
     const dies =
       diesAfterMs === undefined
         ? Effect.never
-        : // (Interrupted just as it begins, the closing of a scope would wait for ever: of Effect's own loop over finalizers.)
-          Effect.zipRight(Effect.sleep(diesAfterMs), Effect.uninterruptible(Scope.close(life, Exit.void)))
+        : Effect.zipRight(Effect.sleep(diesAfterMs), Scope.close(life, Exit.void))
     return [broker, dies] as const
   })
 
@@ -89,14 +83,13 @@ export const makeWorld = (
       wrapLog: witnessed(appended, random)
     })
     const scope = yield* Effect.scope
-    const opening = yield* Effect.makeSemaphore(1)
     const deaths = [...diesAfterMs]
     let [broker, dies] = yield* live(ground, deaths.shift(), scope)
     const lives = Effect.gen(function* () {
       for (;;) {
         yield* dies
         yield* pause({ random }, 500)
-        ;[broker, dies] = yield* opening.withPermits(1)(live(ground, deaths.shift(), scope))
+        ;[broker, dies] = yield* live(ground, deaths.shift(), scope)
       }
     })
     yield* Effect.forkScoped(Effect.orDie(lives))
@@ -105,7 +98,6 @@ export const makeWorld = (
       broker: () => broker,
       appended,
       oldest: Effect.map(ground.log.bounds, ({ oldest }) => oldest),
-      random,
-      end: Effect.asVoid(opening.take(1))
+      random
     }
   })
