@@ -133,8 +133,7 @@ export const subscriptionMachine = setupSubscription.createMachine({
           target: "caughtUp",
           actions: enqueueActions(({ context: { volatile }, event: { oldest }, enqueue }) => {
             enqueue({ type: "tellGap", params: { from: volatile.cursor, to: oldest } })
-            const end = oldest > volatile.end ? oldest : volatile.end
-            enqueue.assign({ volatile: { ...volatile, cursor: oldest, end } })
+            enqueue.assign({ volatile: { ...volatile, cursor: oldest } })
           })
         }
       }

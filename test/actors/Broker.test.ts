@@ -141,12 +141,18 @@ describe("a log that is full", () => {
       })
   })
 
-  it("is measured again when an append has ended, well or not, that left something waiting", () => {
+  it("is measured again when an append has ended that left something waiting, but for the rest of what failed", () => {
+    const diskFull = { _tag: "Refused" as const, reason: "log_failed" as const, problem: "disk full" }
     full()
       .when(publish(run(5), run(10, { index: 1 })))
       .then(append(95))
       .when({ type: "AppendFailed", problem: "disk full" })
-      .then(settle({ _tag: "Refused", reason: "log_failed", problem: "disk full" }), measure)
+      .then(settle(diskFull, diskFull))
+    full()
+      .when(publish(run(5), run(10, { group: { name: "another group" } })))
+      .then(append(95))
+      .when({ type: "AppendFailed", problem: "disk full" })
+      .then(settle(diskFull), measure)
     full()
       .when(publish(run(5), run(10, { index: 1 })))
       .then(append(95))

@@ -133,18 +133,6 @@ describe("a subscription", () => {
       .then(allow(8))
   })
 
-  it("knows by a gap how far the log has grown at least, so that it goes on before it is told", () => {
-    subscription(0, 4)
-      .given({ type: "RangeMissing", oldest: offsetOf(8) })
-      .when(grew(9))
-      .then(deliver(8, 4, 400))
-    subscription(0, 4)
-      .when({ type: "RangeMissing", oldest: offsetOf(8) })
-      .then({ type: "tellGap", params: { from: offsetOf(0), to: offsetOf(8) } })
-      .when(grew(4))
-      .then()
-  })
-
   it("refuses an acknowledgement of what was not delivered", () => {
     subscription(0, 20)
       .given(delivered(0, 4, 40))

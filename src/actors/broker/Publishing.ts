@@ -77,9 +77,21 @@ export const publishing = handling({
               ? { ...settlement, outcome: { _tag: "Refused", reason: "log_failed", problem: event.problem } }
               : settlement
         )
-        enqueue.assign({ volatile: { ...volatile, settlements: [] } })
-        enqueue({ type: "settlePublishes", params: { settlements } })
-        if (volatile.waiting.length > 0) enqueue({ type: "measureLog", params: undefined })
+        // Nothing overtakes what was refused of its group.
+        const failed = new Set(
+          settlements.flatMap(({ group, outcome }) => (outcome._tag === "Refused" ? [group] : []))
+        )
+        const behind = volatile.waiting.filter(({ group }) => failed.has(group))
+        const waiting = volatile.waiting.filter(({ group }) => !failed.has(group))
+        const outcome = { _tag: "Refused" as const, reason: "log_failed" as const, problem: event.problem }
+        enqueue.assign({ volatile: { ...volatile, waiting, settlements: [] } })
+        enqueue({
+          type: "settlePublishes",
+          params: {
+            settlements: [...settlements, ...behind.map(({ group, index }) => ({ group, index, outcome }))]
+          }
+        })
+        if (waiting.length > 0) enqueue({ type: "measureLog", params: undefined })
       })
     },
     BatchesAppended: {

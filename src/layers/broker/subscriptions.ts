@@ -196,7 +196,10 @@ export const make = (surroundings: Omit<Surroundings, "gaps">): Subscriptions =>
     wake: (end) => {
       for (const { actor } of open.values()) actor?.sendLatest({ type: "LogGrew", end })
     },
-    end: (key) => open.get(key)?.actor?.send({ type: "Close" }),
+    end: (key) => {
+      open.get(key)?.actor?.send({ type: "Close" })
+      open.delete(key)
+    },
     endAll: (reason) => {
       for (const { delivered } of open.values()) delivered.end(reason)
     },
