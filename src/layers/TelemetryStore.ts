@@ -13,6 +13,8 @@ import type { TimeNs } from "../protocol/Time.ts"
 export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
   store: Schema.String,
   problem: Schema.String,
+  /** How long the store itself asked to be left alone, in milliseconds. */
+  retryAfterMs: Schema.optional(Schema.Number),
   cause: Schema.optional(Schema.Defect)
 }) {
   override get message(): string {
@@ -60,6 +62,47 @@ export interface Page {
   readonly start: { readonly offset: number } | { readonly after: Pick<Sample, "series" | "timeNs"> }
 }
 
+/**
+ * What the values of a window become. `first` and `last` are those of its first and last sample in the global order;
+ * a percentile lies between the two values nearest to it, by linear interpolation (method 7 of Hyndman and Fan, 1996).
+ */
+export const aggregates = [
+  "mean",
+  "min",
+  "max",
+  "sum",
+  "count",
+  "first",
+  "last",
+  "p50",
+  "p95",
+  "p99"
+] as const
+export type Aggregate = (typeof aggregates)[number]
+
+/** What the samples of one metric are told apart by; `metric` is not at all. */
+export const groupings = ["gpu", "host", "model", "metric"] as const
+export type Grouping = (typeof groupings)[number]
+
+/** Windows of a result: aligned to the Unix epoch, in nanoseconds, cut at the filter's start and end. */
+export interface WindowQuery extends SampleQuery {
+  readonly windowNs: TimeNs
+  readonly aggregate: Aggregate
+  readonly groupBy: Grouping
+}
+
+/**
+ * The value of one metric and group in one window that holds samples of it. The order of these is by start, metric and group
+ * (UTF-8), or its exact reverse.
+ */
+export interface WindowValue {
+  readonly startNs: TimeNs
+  readonly metricName: string
+  /** UUID, hostname or model, as grouped by; empty where the samples have none, or are not told apart. */
+  readonly group: string
+  readonly value: number
+}
+
 /** A GPU as its newest sample describes it, and the times of its oldest and newest retained sample. */
 export interface Gpu {
   readonly uuid: string
@@ -99,6 +142,11 @@ export class TelemetryStore extends Context.Tag("telemetry/TelemetryStore")<
     readonly page: (query: SampleQuery, page: Page) => Effect.Effect<ReadonlyArray<Sample>, StoreUnavailable>
     /** The whole result in chunks, in constant memory. What is written meanwhile may or may not be in it. */
     readonly samples: (query: SampleQuery) => Stream.Stream<ReadonlyArray<Sample>, StoreUnavailable>
+    /**
+     * The windows of a query that hold samples, in chunks, in constant memory but for one window. Equal in every store up
+     * to the rounding of a sum.
+     */
+    readonly windows: (query: WindowQuery) => Stream.Stream<ReadonlyArray<WindowValue>, StoreUnavailable>
     /** Ascending by uuid (UTF-8). */
     readonly gpus: (filter: GpuFilter) => Effect.Effect<ReadonlyArray<Gpu>, StoreUnavailable>
     readonly gpu: (uuid: string) => Effect.Effect<Option.Option<Gpu>, StoreUnavailable>

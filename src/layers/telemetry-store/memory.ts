@@ -10,6 +10,7 @@ import type { Sample } from "../../protocol/Sample.ts"
 import type { Gpu, GpuFilter, SampleQuery, WriteReport } from "../TelemetryStore.ts"
 import { TelemetryStore } from "../TelemetryStore.ts"
 import { IndexedSamples } from "./memory/IndexedSamples.ts"
+import { windowsOf } from "./windows.ts"
 
 /** What bounds the store. */
 export class MemoryStoreConfig extends Context.Tag("telemetry/MemoryStoreConfig")<
@@ -75,18 +76,21 @@ const make = Effect.gen(function* () {
       })
     )
 
+  const samples = (query: SampleQuery) =>
+    Stream.unwrap(
+      withRetained(() => {
+        // What arrives meanwhile is left out, or a slow reader of a busy GPU would never reach the end.
+        const endNs = held.newestOf(query)
+        return endNs === undefined ? Stream.empty : chunks({ ...query, endNs })
+      })
+    )
+
   return TelemetryStore.of({
     description: "memory",
     write,
     page: (query, page) => withRetained(() => held.page(query, page)),
-    samples: (query) =>
-      Stream.unwrap(
-        withRetained(() => {
-          // What arrives meanwhile is left out, or a slow reader of a busy GPU would never reach the end.
-          const endNs = held.newestOf(query)
-          return endNs === undefined ? Stream.empty : chunks({ ...query, endNs })
-        })
-      ),
+    samples,
+    windows: (query) => windowsOf(query, samples(query)),
     gpus: (filter) =>
       withRetained(() => held.uuids.map((uuid) => held.gpu(uuid)!).filter((gpu) => isListed(gpu, filter))),
     gpu: (uuid) => withRetained(() => Option.fromNullable(held.gpu(uuid))),

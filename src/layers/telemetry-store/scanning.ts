@@ -17,6 +17,7 @@ import {
   type TelemetryStore,
   type WriteRefused
 } from "../TelemetryStore.ts"
+import { windowsOf } from "./windows.ts"
 
 /** What a scanning store is made of. */
 export interface Scanned {
@@ -69,6 +70,11 @@ export const make = ({ description, write, scan }: Scanned): TelemetryStore["Typ
   const result = (query: SampleQuery) =>
     Effect.map(matching(query), (samples) => (query.order === "asc" ? samples : samples.reverse()))
 
+  const samples = (query: SampleQuery) =>
+    Stream.unwrap(
+      Effect.map(result(query), (found) => Stream.fromIterable(Array.chunksOf(found, chunkSamples)))
+    )
+
   return {
     description,
     write: (samples) => Effect.as(write(samples), { stored: samples.length, olderThanRetention: [] }),
@@ -78,10 +84,8 @@ export const make = ({ description, write, scan }: Scanned): TelemetryStore["Typ
         const direction = query.order === "asc" ? 1 : -1
         return samples.filter((sample) => direction * compareSamples(sample, start.after) > 0).slice(0, limit)
       }),
-    samples: (query) =>
-      Stream.unwrap(
-        Effect.map(result(query), (samples) => Stream.fromIterable(Array.chunksOf(samples, chunkSamples)))
-      ),
+    samples,
+    windows: (query) => windowsOf(query, samples(query)),
     gpus: (filter) =>
       Effect.map(matching({}), (samples) => gpusOf(samples).filter((gpu) => isListed(gpu, filter))),
     gpu: (uuid) => Effect.map(matching({ uuid }), (samples) => Option.fromNullable(gpusOf(samples)[0])),

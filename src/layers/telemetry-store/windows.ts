@@ -1,0 +1,199 @@
+/**
+ * Windows out of samples that come in the global order, for stores that have nothing better to make them of.
+ *
+ * One window is held at a time: a running figure per metric and group, or, for a percentile, its values.
+ */
+import { Chunk, Option, Stream } from "effect"
+import type { Sample } from "../../protocol/Sample.ts"
+import { compareUtf8, type Series } from "../../protocol/Series.ts"
+import type { TimeNs } from "../../protocol/Time.ts"
+import type { Aggregate, Grouping, WindowQuery, WindowValue } from "../TelemetryStore.ts"
+
+/** The start of the window that holds an instant: the multiple of `windowNs` at or below it. */
+export const windowStart = (timeNs: TimeNs, windowNs: TimeNs): TimeNs => {
+  const rest = timeNs % windowNs
+  return timeNs - (rest < 0n ? rest + windowNs : rest)
+}
+
+/** What a series is told apart by. */
+export const groupOf = (series: Series, groupBy: Grouping): string => {
+  switch (groupBy) {
+    case "gpu":
+      return series.uuid
+    case "host":
+      return series.hostname
+    case "model":
+      return series.modelName
+    case "metric":
+      return ""
+  }
+}
+
+/** The ascending order of windows: start, metric, group. */
+export const compareWindows = (a: Omit<WindowValue, "value">, b: Omit<WindowValue, "value">): number =>
+  a.startNs < b.startNs
+    ? -1
+    : a.startNs > b.startNs
+      ? 1
+      : compareUtf8(a.metricName, b.metricName) || compareUtf8(a.group, b.group)
+
+/** Takes the values of a window in the order of the query, and tells what they come to. */
+interface Accumulator {
+  add(value: number): void
+  readonly result: number
+}
+
+/** A sum whose rounding does not depend on how many values there are (Neumaier, 1974). */
+class Sum implements Accumulator {
+  private sum = 0
+  private lost = 0
+  private count = 0
+  constructor(private readonly of: "sum" | "mean") {}
+
+  add(value: number): void {
+    this.count++
+    const sum = this.sum + value
+    this.lost += Math.abs(this.sum) >= Math.abs(value) ? this.sum - sum + value : value - sum + this.sum
+    this.sum = sum
+  }
+
+  get result(): number {
+    const sum = Number.isFinite(this.lost) ? this.sum + this.lost : this.sum
+    return this.of === "sum" ? sum : sum / this.count
+  }
+}
+
+class Folded implements Accumulator {
+  result: number
+  constructor(
+    initial: number,
+    private readonly fold: (result: number, value: number) => number
+  ) {
+    this.result = initial
+  }
+
+  add(value: number): void {
+    this.result = this.fold(this.result, value)
+  }
+}
+
+/** The first value that is added. */
+class Earliest implements Accumulator {
+  private found: number | undefined
+
+  add(value: number): void {
+    this.found ??= value
+  }
+
+  get result(): number {
+    return this.found!
+  }
+}
+
+/** The value at a share of the way through ascending values, between two of them by linear interpolation. */
+export const percentile = (ascending: ArrayLike<number>, share: number): number => {
+  const place = share * (ascending.length - 1)
+  const below = Math.floor(place)
+  const above = Math.ceil(place)
+  return below === above
+    ? ascending[below]!
+    : ascending[below]! * (above - place) + ascending[above]! * (place - below)
+}
+
+class Percentile implements Accumulator {
+  private readonly values: Array<number> = []
+  constructor(private readonly share: number) {}
+
+  add(value: number): void {
+    this.values.push(value)
+  }
+
+  get result(): number {
+    return percentile(Float64Array.from(this.values).sort(), this.share)
+  }
+}
+
+/** Shares of the percentiles. */
+export const percentileShares = { p50: 0.5, p95: 0.95, p99: 0.99 } as const
+
+const accumulatorOf = (aggregate: Aggregate, isAscending: boolean): Accumulator => {
+  switch (aggregate) {
+    case "mean":
+    case "sum":
+      return new Sum(aggregate)
+    case "min":
+      return new Folded(Number.POSITIVE_INFINITY, Math.min)
+    case "max":
+      return new Folded(Number.NEGATIVE_INFINITY, Math.max)
+    case "count":
+      return new Folded(0, (count) => count + 1)
+    case "first":
+      return isAscending ? new Earliest() : new Folded(0, (_, value) => value)
+    case "last":
+      return isAscending ? new Folded(0, (_, value) => value) : new Earliest()
+    default:
+      return new Percentile(percentileShares[aggregate])
+  }
+}
+
+/** The window that is being filled. */
+class OpenWindow {
+  private readonly groups = new Map<
+    string,
+    { readonly metricName: string; readonly group: string; readonly values: Accumulator }
+  >()
+  constructor(
+    readonly startNs: TimeNs,
+    private readonly query: WindowQuery
+  ) {}
+
+  add({ series, value }: Sample): void {
+    const { metricName } = series
+    const group = groupOf(series, this.query.groupBy)
+    const key = JSON.stringify([metricName, group])
+    let filled = this.groups.get(key)
+    if (filled === undefined) {
+      filled = { metricName, group, values: accumulatorOf(this.query.aggregate, this.query.order === "asc") }
+      this.groups.set(key, filled)
+    }
+    filled.values.add(value)
+  }
+
+  get rows(): ReadonlyArray<WindowValue> {
+    const rows = [...this.groups.values()].map(
+      ({ metricName, group, values }): WindowValue => ({
+        startNs: this.startNs,
+        metricName,
+        group,
+        value: values.result
+      })
+    )
+    rows.sort(compareWindows)
+    return this.query.order === "asc" ? rows : rows.reverse()
+  }
+}
+
+/** The windows of a query's samples, which come in its order. */
+export const windowsOf = <E>(
+  query: WindowQuery,
+  samples: Stream.Stream<ReadonlyArray<Sample>, E>
+): Stream.Stream<ReadonlyArray<WindowValue>, E> =>
+  Stream.suspend(() => {
+    let open: OpenWindow | undefined
+    const closed = Stream.map(samples, (chunk) => {
+      const rows: Array<WindowValue> = []
+      for (const sample of chunk) {
+        const startNs = windowStart(sample.timeNs, query.windowNs)
+        if (open?.startNs !== startNs) {
+          if (open !== undefined) for (const row of open.rows) rows.push(row)
+          open = new OpenWindow(startNs, query)
+        }
+        open.add(sample)
+      }
+      return rows
+    })
+    const last = Stream.suspend(() =>
+      Stream.fromChunk(Chunk.fromIterable(Option.toArray(Option.fromNullable(open?.rows))))
+    )
+    return Stream.filter(Stream.concat(closed, last), (rows) => rows.length > 0)
+  })
