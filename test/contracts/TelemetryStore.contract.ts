@@ -9,6 +9,7 @@ import type { Series } from "../../src/protocol/Series.ts"
 import { epochNs, sampleOf, secondNs } from "../Samples.ts"
 import { filters, pages, streams } from "./TelemetryStore.queries.ts"
 import { all, type Test, write } from "./TelemetryStore.samples.ts"
+import { windowBounds, windowGroups, windowValues } from "./TelemetryStore.windows.ts"
 
 /** The suite of the service. */
 export const telemetryStoreContract = <E>(name: string, layer: Layer.Layer<TelemetryStore, E>): void => {
@@ -21,6 +22,9 @@ export const telemetryStoreContract = <E>(name: string, layer: Layer.Layer<Telem
     describe("order and pages", () => pages(test))
     describe("filters", () => filters(test))
     describe("streams", () => streams(test))
+    describe("bounds of windows", () => windowBounds(test))
+    describe("groups of windows", () => windowGroups(test))
+    describe("values of windows", () => windowValues(test))
     describe("GPUs and metrics", () => catalogue(test))
     describe("figures", () => figures(test))
   })
@@ -63,7 +67,7 @@ const identity = (test: Test): void => {
     })
   )
   test(
-    "a secondNs value for one identity replaces the first",
+    "a second value for one identity replaces the first",
     Effect.gen(function* () {
       yield* write(sampleOf(epochNs, 1), sampleOf(epochNs + secondNs, 2))
       const report = yield* write(sampleOf(epochNs, 3))
