@@ -14,6 +14,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     setupFiles: ["test/setup.ts"],
+    globalSetup: ["test/influx/global.ts"],
     // Property suites run hundreds of histories each; on two noisy cores a minute is a limit, not an expectation.
     testTimeout: 60_000,
     hookTimeout: 60_000
