@@ -109,7 +109,7 @@ class Percentile implements Accumulator {
   }
 
   get result(): number {
-    return percentile(Float64Array.from(this.values).sort(), this.share)
+    return percentile(new Float64Array(this.values).sort(), this.share)
   }
 }
 
@@ -136,37 +136,56 @@ const accumulatorOf = (aggregate: Aggregate, isAscending: boolean): Accumulator 
   }
 }
 
+/** The value of one metric and group in the window that is being filled. */
+interface OpenGroup {
+  readonly metricName: string
+  readonly group: string
+  readonly values: Accumulator
+}
+
 /** The window that is being filled. */
 class OpenWindow {
-  private readonly groups = new Map<
-    string,
-    { readonly metricName: string; readonly group: string; readonly values: Accumulator }
-  >()
+  private readonly groups: Array<OpenGroup> = []
+  private readonly byMetric = new Map<string, Map<string, OpenGroup>>()
+  private readonly endNs: TimeNs
+
   constructor(
     readonly startNs: TimeNs,
     private readonly query: WindowQuery
-  ) {}
+  ) {
+    this.endNs = startNs + query.windowNs
+  }
+
+  holds(timeNs: TimeNs): boolean {
+    return timeNs >= this.startNs && timeNs < this.endNs
+  }
 
   add({ series, value }: Sample): void {
+    this.groupOf(series).values.add(value)
+  }
+
+  private groupOf(series: Series): OpenGroup {
     const { metricName } = series
-    const group = groupOf(series, this.query.groupBy)
-    const key = JSON.stringify([metricName, group])
-    let filled = this.groups.get(key)
-    if (filled === undefined) {
-      filled = { metricName, group, values: accumulatorOf(this.query.aggregate, this.query.order === "asc") }
-      this.groups.set(key, filled)
+    let byGroup = this.byMetric.get(metricName)
+    if (byGroup === undefined) {
+      byGroup = new Map()
+      this.byMetric.set(metricName, byGroup)
     }
-    filled.values.add(value)
+    const group = groupOf(series, this.query.groupBy)
+    let found = byGroup.get(group)
+    if (found === undefined) {
+      const { aggregate, order } = this.query
+      found = { metricName, group, values: accumulatorOf(aggregate, order === "asc") }
+      byGroup.set(group, found)
+      this.groups.push(found)
+    }
+    return found
   }
 
   get rows(): ReadonlyArray<WindowValue> {
-    const rows = [...this.groups.values()].map(
-      ({ metricName, group, values }): WindowValue => ({
-        startNs: this.startNs,
-        metricName,
-        group,
-        value: values.result
-      })
+    const { startNs } = this
+    const rows = this.groups.map(
+      ({ metricName, group, values }): WindowValue => ({ startNs, metricName, group, value: values.result })
     )
     rows.sort(compareWindows)
     return this.query.order === "asc" ? rows : rows.reverse()
@@ -183,10 +202,9 @@ export const windowsOf = <E>(
     const closed = Stream.map(samples, (chunk) => {
       const rows: Array<WindowValue> = []
       for (const sample of chunk) {
-        const startNs = windowStart(sample.timeNs, query.windowNs)
-        if (open?.startNs !== startNs) {
+        if (open === undefined || !open.holds(sample.timeNs)) {
           if (open !== undefined) for (const row of open.rows) rows.push(row)
-          open = new OpenWindow(startNs, query)
+          open = new OpenWindow(windowStart(sample.timeNs, query.windowNs), query)
         }
         open.add(sample)
       }
