@@ -3,7 +3,13 @@
  *
  * Texts are compared as the UTF-8 buffers they are in the contract's words; a tag that is missing is an empty buffer.
  */
-import type { Gpu, SampleQuery } from "../../src/layers/TelemetryStore.ts"
+import type {
+  Aggregate,
+  Gpu,
+  SampleQuery,
+  WindowQuery,
+  WindowValue
+} from "../../src/layers/TelemetryStore.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
 
 const labelNames = (sample: Sample): ReadonlyArray<string> => sample.series.labels.map(([name]) => name)
@@ -75,3 +81,54 @@ export const gpusOf = (samples: ReadonlyArray<Sample>): ReadonlyArray<Gpu> =>
       lastSeenNs: newest.timeNs
     }
   })
+
+/** Between the two nearest of sorted values, as the textbook has it: at (n - 1)p, counted from 0. */
+const percentileOf = (sorted: ReadonlyArray<number>, percent: number): number => {
+  const place = ((sorted.length - 1) * percent) / 100
+  const below = sorted[Math.floor(place)]!
+  const above = sorted[Math.ceil(place)]!
+  const share = place - Math.floor(place)
+  return below * (1 - share) + above * share
+}
+
+const aggregateOf = (aggregate: Aggregate, values: ReadonlyArray<number>): number => {
+  const sorted = [...values].sort((a, b) => a - b)
+  let sum = 0
+  for (const value of sorted) sum += value
+  const results: Record<Aggregate, number> = {
+    ...{ mean: sum / values.length, min: sorted[0]!, max: sorted.at(-1)!, sum, count: values.length },
+    ...{ first: values[0]!, last: values.at(-1)! },
+    ...{ p50: percentileOf(sorted, 50), p95: percentileOf(sorted, 95), p99: percentileOf(sorted, 99) }
+  }
+  return results[aggregate]
+}
+
+/** The windows of a query over settled samples. */
+export const windowsOf = (samples: ReadonlyArray<Sample>, query: WindowQuery): ReadonlyArray<WindowValue> => {
+  const { windowNs, aggregate, groupBy } = query
+  const tag = ({ gpu: "uuid", host: "hostname", model: "modelName", metric: undefined } as const)[groupBy]
+  const windows = new Map<string, { window: Omit<WindowValue, "value">; values: Array<number> }>()
+  for (const { series, timeNs, value } of answer(samples, { ...query, order: "asc" })) {
+    let startNs = (timeNs / windowNs) * windowNs
+    if (startNs > timeNs) startNs -= windowNs
+    const window = { startNs, metricName: series.metricName, group: tag === undefined ? "" : series[tag] }
+    const key = JSON.stringify([String(startNs), window.metricName, window.group])
+    const known = windows.get(key)
+    if (known === undefined) windows.set(key, { window, values: [value] })
+    else known.values.push(value)
+  }
+  const rows = [...windows.values()].map(({ window, values }) => ({
+    ...window,
+    value: aggregateOf(aggregate, values)
+  }))
+  const bytes = Buffer.from
+  rows.sort((a, b) =>
+    a.startNs === b.startNs
+      ? Buffer.compare(bytes(a.metricName), bytes(b.metricName)) ||
+        Buffer.compare(bytes(a.group), bytes(b.group))
+      : a.startNs < b.startNs
+        ? -1
+        : 1
+  )
+  return query.order === "asc" ? rows : rows.reverse()
+}

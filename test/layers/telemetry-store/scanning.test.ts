@@ -1,19 +1,10 @@
 import { expect, it } from "@effect/vitest"
-import { Effect, Layer, Option, Stream } from "effect"
-import { StoreUnavailable, TelemetryStore } from "../../../src/layers/TelemetryStore.ts"
+import { Effect, Option, Stream } from "effect"
+import { StoreUnavailable } from "../../../src/layers/TelemetryStore.ts"
 import * as Scanning from "../../../src/layers/telemetry-store/scanning.ts"
-import type { Sample } from "../../../src/protocol/Sample.ts"
 import { telemetryStoreContract } from "../../contracts/TelemetryStore.contract.ts"
+import { layerArray } from "../../contracts/TelemetryStore.samples.ts"
 import { epochNs, sampleOf } from "../../Samples.ts"
-
-const layerArray = Layer.sync(TelemetryStore, () => {
-  const written: Array<Sample> = []
-  return Scanning.make({
-    description: "an array",
-    write: (samples) => Effect.sync(() => void written.push(...samples)),
-    scan: Effect.sync(() => written)
-  })
-})
 
 telemetryStoreContract("a scan", layerArray)
 
@@ -26,6 +17,7 @@ it.effect("a store that can't be read fails every answer, and one that refuses a
       store.write([sampleOf(epochNs)]),
       store.page({ order: "asc" }, { limit: 1, start: { offset: 0 } }),
       Stream.runDrain(store.samples({ order: "asc" })),
+      Stream.runDrain(store.windows({ order: "asc", windowNs: 1n, aggregate: "sum", groupBy: "gpu" })),
       store.gpus({}),
       store.gpu("GPU-1"),
       store.metricNames(Option.none()),
