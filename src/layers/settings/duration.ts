@@ -4,29 +4,10 @@
  * They are milliseconds within the program, and whole ones: no timer here is finer.
  */
 import { Duration, Option } from "effect"
+import { formatDurationNs, parseDurationNs } from "../../protocol/Duration.ts"
 
-const unitMs: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  // The micro sign and the Greek letter; Go takes both.
-  µs: 1e-3,
-  μs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000
-}
-
-const goDuration = /^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/
-const goPart = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g
-
-const parseGo = (text: string): Option.Option<number> => {
-  if (text === "0") return Option.some(0)
-  if (!goDuration.test(text)) return Option.none()
-  let ms = 0
-  for (const [, amount, unit] of text.matchAll(goPart)) ms += Number(amount) * unitMs[unit!]!
-  return Option.some(ms)
-}
+const parseGo = (text: string): Option.Option<number> =>
+  Option.map(Option.fromNullable(parseDurationNs(text)), (ns) => Number(ns) / 1e6)
 
 /** Effect makes a negative duration an empty one. */
 const parseEffect = (text: string): Option.Option<number> =>
@@ -41,14 +22,4 @@ export const parseDuration = (text: string): Option.Option<number> =>
   )
 
 /** Whole milliseconds in Go's notation, as short as it gets: `1h30m`, `500ms`. */
-export const formatDuration = (ms: number): string => {
-  if (ms === 0) return "0s"
-  let rest = ms
-  let text = ""
-  for (const unit of ["h", "m", "s", "ms"] as const) {
-    const amount = Math.floor(rest / unitMs[unit]!)
-    rest -= amount * unitMs[unit]!
-    if (amount > 0) text += `${amount}${unit}`
-  }
-  return text
-}
+export const formatDuration = (ms: number): string => formatDurationNs(BigInt(ms) * 1_000_000n)
