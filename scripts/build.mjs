@@ -15,11 +15,16 @@ const dist = join(root, "dist")
 
 /** Writes the program into a folder; fails with what esbuild has to say. */
 export const bundle = async (folder = dist) => {
-  const outfile = join(folder, "telemetry-pipeline.js")
   await build({
     absWorkingDir: root,
-    entryPoints: ["src/main.ts"],
-    outfile,
+    // A thread's program is a file of its own, which the program looks for beside itself.
+    entryPoints: {
+      "telemetry-pipeline": "src/main.ts",
+      "database-thread": "src/layers/telemetry-store/file/database-thread.ts"
+    },
+    outdir: folder,
+    // Native: it comes with a binary for each platform.
+    external: ["libsql"],
     bundle: true,
     minify: true,
     platform: "node",
@@ -32,7 +37,7 @@ export const bundle = async (folder = dist) => {
       js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);'
     }
   })
-  await chmod(outfile, 0o755)
+  await chmod(join(folder, "telemetry-pipeline.js"), 0o755)
 }
 
 /** Writes the library into a folder, afresh: a module that is gone must not be packed. */

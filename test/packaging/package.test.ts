@@ -28,6 +28,8 @@ const isEngine = (module: string): boolean =>
 const isPublic = (module: string): boolean =>
   (module.split("/").length === 2 && module !== "layers/Setting") || isEngine(module)
 const published = ["client", ...modules.filter(isPublic)]
+/** Programs of threads: a module starts them, and none imports them. */
+const threads = ["layers/telemetry-store/file/database-thread"]
 
 /** What a module of the packed library imports: files of the package, and packages. */
 const importsOf = (file: string) => {
@@ -74,12 +76,13 @@ test("what is public can be imported, and what is internal can't", async () => {
 })
 
 test("it holds the program, its sample, and of the library what can be reached", () => {
-  const reached = published.flatMap((module) => [
+  const reached = [...published, ...threads].flatMap((module) => [
     ...[...loaded(module, "js").files].map((path) => path.slice(0, -".js".length)),
     ...[...loaded(module, "d.ts").files].map((path) => path.slice(0, -".d.ts".length))
   ])
   const library = [...new Set(reached)].flatMap((path) => [`${path}.js`, `${path}.d.ts`])
-  const others = ["README.md", "deploy/sample/dcgm_metrics.csv", "dist/telemetry-pipeline.js", "package.json"]
+  const programs = ["dist/database-thread.js", "dist/telemetry-pipeline.js"]
+  const others = ["README.md", "deploy/sample/dcgm_metrics.csv", ...programs, "package.json"]
   expect([...project.packed].sort()).toEqual([...library, ...others].sort())
 })
 
@@ -89,11 +92,12 @@ const mayLoad: Record<string, RegExp> = {
   xstate: /^(actors|layers)\//,
   "@effect/platform": /^(client$|http\/)/,
   "@effect/platform-node": /^http\//,
+  libsql: /^layers\/telemetry-store\/file\//,
   "csv-parse": /^layers\/telemetry-source\//
 }
 
 test("nobody loads what only others need, and the client nothing of Node", () => {
-  const loads = published.flatMap((module) =>
+  const loads = [...published, ...threads].flatMap((module) =>
     [...loaded(module, "js").packages].map((name) => ({ module, name }))
   )
   const ofNode = loads.filter(({ name }) => name.startsWith("node:"))

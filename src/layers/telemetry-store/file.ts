@@ -1,0 +1,178 @@
+/**
+ * The telemetry store in a file of this machine: what was stored is there after a restart, and after a crash.
+ *
+ * SQLite, in threads of its own: one writes, and others read beside it. A write that was reported is on the disk. Bounded by
+ * age where wanted: what is too old is in no answer, and is deleted bit by bit. One process has the folder at a time.
+ */
+import { join } from "node:path"
+import { Chunk, Clock, Context, Effect, Layer, Option, Schedule, Schema, Stream } from "effect"
+import type { Sample } from "../../protocol/Sample.ts"
+import { seriesKey } from "../../protocol/Series.ts"
+import { type TimeNs, timeNsMin } from "../../protocol/Time.ts"
+import type { Gpu, GpuFilter, Page, SampleQuery, StoreUnavailable } from "../TelemetryStore.ts"
+import { TelemetryStore } from "../TelemetryStore.ts"
+import { type DatabaseThread, start } from "./file/DatabaseThread.ts"
+import type { GpuRow } from "./file/messages.ts"
+import { NumberedSeriesTable, SeriesNumbering } from "./file/SeriesNumbers.ts"
+import { parseSeries } from "./file/series-text.ts"
+import { windowsOf } from "./windows.ts"
+
+/** Where the store is and what bounds it. */
+export class FileStoreConfig extends Context.Tag("telemetry/FileStoreConfig")<
+  FileStoreConfig,
+  {
+    /** The folder, made where it is missing, that this process alone uses. */
+    readonly directory: string
+    /** Age above which a sample is neither taken nor kept; `undefined` where age does not matter. */
+    readonly retentionMs: number | undefined
+  }
+>() {
+  static readonly layer = (config: {
+    readonly directory: string
+    readonly retentionMs?: number | undefined
+  }): Layer.Layer<FileStoreConfig> => Layer.succeed(FileStoreConfig, { retentionMs: undefined, ...config })
+}
+
+/** The folder can't be used as a store, as it is now; it stays as it was. */
+export class FileStoreUnusable extends Schema.TaggedError<FileStoreUnusable>()("FileStoreUnusable", {
+  file: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `${this.file}: ${this.problem}`
+  }
+}
+
+/** Samples in one chunk of a stream. */
+const chunkSamplesMax = 1_000
+/** Between two looks for what has become too old. */
+const expiryInterval = "30 seconds"
+
+const gpuOf = ({ newestSeries, firstSeenNs, lastSeenNs }: GpuRow): Gpu => {
+  const { uuid, gpuId, device, modelName, hostname } = parseSeries(newestSeries)
+  return { uuid, gpuId, device, modelName, hostname, firstSeenNs, lastSeenNs }
+}
+
+/** Pages and streams of samples out of a thread that reads. */
+const makeReading = (thread: DatabaseThread, oldest: Effect.Effect<TimeNs>) => {
+  const table = new NumberedSeriesTable()
+
+  const page = ({ order, ...filter }: SampleQuery, { limit, start }: Page) =>
+    Effect.flatMap(oldest, (oldestNs) =>
+      thread.ask("page", {
+        oldestNs,
+        filter,
+        order,
+        limit,
+        start:
+          "offset" in start
+            ? start
+            : { after: { series: seriesKey(start.after.series), timeNs: start.after.timeNs } }
+      })
+    ).pipe(Effect.map((columns) => table.samples(columns)))
+
+  /** Goes on behind the last sample it gave, by identity: writes in between neither repeat nor skip any. */
+  const chunks = (query: SampleQuery): Stream.Stream<ReadonlyArray<Sample>, StoreUnavailable> =>
+    Stream.paginateChunkEffect(Option.none<Sample>(), (last) => {
+      const start = Option.match(last, { onNone: () => ({ offset: 0 }), onSome: (after) => ({ after }) })
+      return Effect.map(page(query, { limit: chunkSamplesMax, start }), (samples) => [
+        samples.length === 0 ? Chunk.empty() : Chunk.of(samples),
+        samples.length < chunkSamplesMax ? Option.none() : Option.some(Option.some(samples.at(-1)!))
+      ])
+    })
+
+  const samples = (query: SampleQuery): Stream.Stream<ReadonlyArray<Sample>, StoreUnavailable> => {
+    const { order: _, ...filter } = query
+    return Stream.unwrap(
+      Effect.map(
+        Effect.flatMap(oldest, (oldestNs) => thread.ask("newest", { oldestNs, filter })),
+        // What arrives meanwhile is left out, or a slow reader of a busy GPU would never reach the end.
+        (endNs) => (endNs === undefined ? Stream.empty : chunks({ ...query, endNs }))
+      )
+    )
+  }
+
+  return { page, samples }
+}
+
+const make = Effect.gen(function* () {
+  const { directory, retentionMs } = yield* FileStoreConfig
+  const file = join(directory, "telemetry.sqlite")
+  const description = `file ${file}`
+  const startAs = (role: "writer" | "reader") =>
+    Effect.mapError(
+      start({ role, directory }, description),
+      ({ problem }) => new FileStoreUnusable({ file, problem })
+    )
+  const writer = yield* startAs("writer")
+  // Streams have a thread of their own: a page does not wait for the windows of a year.
+  const [reader, streamer] = yield* Effect.all([startAs("reader"), startAs("reader")], { concurrency: 2 })
+
+  /** The time before which nothing is retained. */
+  const oldest = Effect.map(Clock.currentTimeMillis, (nowMs) =>
+    retentionMs === undefined ? timeNsMin : BigInt(Math.round((nowMs - retentionMs) * 1e6))
+  )
+  const numbering = new SeriesNumbering()
+
+  const expire = Effect.flatMap(oldest, (oldestNs) => writer.ask("expire", { oldestNs }))
+  const { evicted: evictedBefore } = yield* reader.ask("stats", { oldestNs: timeNsMin })
+  if (retentionMs !== undefined) {
+    yield* Effect.repeat(expire, { while: (isMoreLeft) => isMoreLeft }).pipe(
+      Effect.catchAll(({ message }) => Effect.logWarning(`what is too old is not deleted: ${message}`)),
+      Effect.repeat(Schedule.spaced(expiryInterval)),
+      Effect.forkScoped
+    )
+  }
+
+  const write = (samples: ReadonlyArray<Sample>) =>
+    Effect.flatMap(oldest, (oldestNs) => {
+      const olderThanRetention: Array<number> = []
+      const taken = samples.filter(({ timeNs }, index) => {
+        if (timeNs < oldestNs) olderThanRetention.push(index)
+        return timeNs >= oldestNs
+      })
+      const report = { stored: taken.length, olderThanRetention }
+      if (taken.length === 0) return Effect.succeed(report)
+      const columns = numbering.columns(taken)
+      const moved = [columns.series, columns.times, columns.values].map(({ buffer }) => buffer as ArrayBuffer)
+      return Effect.as(writer.ask("write", { oldestNs, columns }, moved), report)
+    })
+
+  const gpus = (filter: GpuFilter & { readonly uuid?: string }) =>
+    Effect.flatMap(oldest, (oldestNs) => reader.ask("gpus", { oldestNs, filter })).pipe(
+      Effect.map((rows) => rows.map(gpuOf))
+    )
+
+  const stats = Effect.flatMap(oldest, (oldestNs) => reader.ask("stats", { oldestNs })).pipe(
+    Effect.map(({ gpus, samples, evicted, oldestNs, newestNs }) => ({
+      gpus,
+      samples,
+      evicted: evicted - evictedBefore,
+      ...(oldestNs === undefined ? {} : { oldestNs }),
+      ...(newestNs === undefined ? {} : { newestNs })
+    }))
+  )
+
+  const { page } = makeReading(reader, oldest)
+  const { samples } = makeReading(streamer, oldest)
+
+  return TelemetryStore.of({
+    description,
+    write,
+    page,
+    samples,
+    windows: (query) => windowsOf(query, samples(query)),
+    gpus,
+    gpu: (uuid) => Effect.map(gpus({ uuid }), (found) => Option.fromNullable(found[0])),
+    metricNames: (uuid) =>
+      Effect.flatMap(oldest, (oldestNs) =>
+        reader.ask("metricNames", { oldestNs, uuid: Option.getOrUndefined(uuid) })
+      ),
+    stats,
+    ready: Effect.asVoid(stats)
+  })
+})
+
+/** A store in a folder, with what is there already. Fails where the folder can't be used. */
+export const layerFile: Layer.Layer<TelemetryStore, FileStoreUnusable | StoreUnavailable, FileStoreConfig> =
+  Layer.scoped(TelemetryStore, make)

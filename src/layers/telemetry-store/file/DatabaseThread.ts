@@ -1,0 +1,112 @@
+/**
+ * A thread that has the file open, as an Effect service of requests. The event loop of the process goes on meanwhile.
+ *
+ * A thread that ends fails what it was asked and whatever it is asked later.
+ */
+import { createRequire } from "node:module"
+import { fileURLToPath } from "node:url"
+import { Worker } from "node:worker_threads"
+import { Effect, Exit, type Scope } from "effect"
+import { StoreUnavailable } from "../../TelemetryStore.ts"
+import {
+  closeMessage,
+  type ReplyMessage,
+  type RequestKind,
+  type Requests,
+  type StartMessage,
+  type ThreadOptions
+} from "./messages.ts"
+
+type Settle = (exit: Exit.Exit<never, StoreUnavailable>) => void
+
+/** Where the thread's program is: beside this one, in sources, in the library and in the bundle. */
+const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
+const program = new URL(`./database-thread.${extension}`, import.meta.url)
+
+let translated: string | undefined
+
+/** Sources run in tools that translate them as they are loaded, which a thread has none of: it is given a translation. */
+const translate = (): string => {
+  const path = fileURLToPath(program)
+  const { buildSync } = createRequire(import.meta.url)("esbuild")
+  const options = { bundle: true, platform: "node", format: "cjs", packages: "external", write: false }
+  const { outputFiles } = buildSync({ entryPoints: [path], ...options })
+  return `require = require("node:module").createRequire(${JSON.stringify(path)});${outputFiles[0].text}`
+}
+
+const startWorker = (workerData: ThreadOptions): Worker => {
+  if (extension === "js") return new Worker(program, { workerData })
+  translated ??= translate()
+  return new Worker(translated, { workerData, eval: true })
+}
+
+export interface DatabaseThread {
+  readonly ask: <Kind extends RequestKind>(
+    kind: Kind,
+    request: Requests[Kind]["request"],
+    transferred?: ReadonlyArray<ArrayBuffer>
+  ) => Effect.Effect<Requests[Kind]["answer"], StoreUnavailable>
+}
+
+/** Starts a thread; once it has the file open, it is there until the scope closes. Fails with what is in the way. */
+export const start = (
+  options: ThreadOptions,
+  store: string
+): Effect.Effect<DatabaseThread, StoreUnavailable, Scope.Scope> =>
+  Effect.gen(function* () {
+    const unavailable = (problem: string, cause?: unknown) =>
+      new StoreUnavailable({ store, problem, ...(cause === undefined ? {} : { cause }) })
+    const asked = new Map<number, Settle>()
+    let ended: StoreUnavailable | undefined
+    let lastId = 0
+
+    const settle = (id: number, exit: Exit.Exit<never, StoreUnavailable>): void => {
+      const known = asked.get(id)
+      asked.delete(id)
+      known?.(exit)
+    }
+    const end = (failure: StoreUnavailable): void => {
+      ended ??= failure
+      for (const id of asked.keys()) settle(id, Exit.fail(ended))
+    }
+
+    const worker = yield* Effect.acquireRelease(
+      Effect.sync(() => startWorker(options)),
+      (started) =>
+        Effect.async<void>((resume) => {
+          if (ended !== undefined) return resume(Effect.void)
+          started.once("exit", () => resume(Effect.void))
+          started.postMessage(closeMessage)
+        })
+    )
+    worker.on("error", (cause) => end(unavailable(`its database thread died: ${cause.message}`, cause)))
+    worker.on("messageerror", (cause) => end(unavailable(`its database thread is not understood`, cause)))
+    worker.on("exit", () => end(unavailable("its database thread has ended")))
+
+    yield* Effect.async<void, StoreUnavailable>((resume) => {
+      asked.set(0, (exit) => resume(exit))
+      worker.once("message", (message: StartMessage) => {
+        settle(
+          0,
+          "opened" in message ? Exit.succeed(undefined as never) : Exit.fail(unavailable(message.problem))
+        )
+      })
+    })
+    worker.on("message", (reply: ReplyMessage) =>
+      settle(
+        reply.id,
+        "answer" in reply ? Exit.succeed(reply.answer as never) : Exit.fail(unavailable(reply.problem))
+      )
+    )
+
+    return {
+      ask: (kind, request, transferred = []) =>
+        Effect.async((resume) => {
+          if (ended !== undefined) return resume(Effect.fail(ended))
+          const id = ++lastId
+          asked.set(id, resume)
+          worker.postMessage({ id, kind, request }, transferred)
+          return Effect.sync(() => asked.delete(id))
+        })
+    }
+  })

@@ -1,0 +1,105 @@
+/**
+ * The program of a thread that has the file open: it answers one request after the other, until it is told to close.
+ *
+ * It knows nothing of Effect, so that it starts quickly, and is the only thing that loads the database.
+ */
+import { parentPort, workerData } from "node:worker_threads"
+import { lockDirectory, openReader, openWriter } from "./database.ts"
+import {
+  closeMessage,
+  type ReplyMessage,
+  type RequestMessage,
+  type StartMessage,
+  type ThreadOptions
+} from "./messages.ts"
+import { Reader } from "./Reader.ts"
+import { Writer } from "./Writer.ts"
+
+const { role, directory } = workerData as ThreadOptions
+const port = parentPort!
+
+type Answering = (message: RequestMessage) => unknown
+
+const answerAsWriter = (writer: Writer): Answering => {
+  return ({ kind, request }) => {
+    switch (kind) {
+      case "write":
+        return writer.write(request.columns)
+      case "expire":
+        return writer.expire(request.oldestNs)
+      default:
+        throw new Error(`a writer is not asked for ${kind}`)
+    }
+  }
+}
+
+const answerAsReader =
+  (reader: Reader): Answering =>
+  ({ kind, request }) =>
+    reader.atOneMoment(() => {
+      switch (kind) {
+        case "page":
+          return reader.page(request)
+        case "newest":
+          return reader.newest(request)
+        case "gpus":
+          return reader.gpus(request)
+        case "metricNames":
+          return reader.metricNames(request)
+        case "stats":
+          return reader.stats(request)
+        default:
+          throw new Error(`a reader is not asked for ${kind}`)
+      }
+    })
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+/** Buffers of columns, which are moved. */
+const transferred = (answer: unknown): Array<ArrayBuffer> =>
+  typeof answer === "object" && answer !== null && "times" in answer
+    ? Object.values(answer).flatMap((column) =>
+        ArrayBuffer.isView(column) ? [column.buffer as ArrayBuffer] : []
+      )
+    : []
+
+const open = (): { readonly answering: Answering; readonly close: () => void } => {
+  if (role === "reader") {
+    const connection = openReader(directory)
+    return { answering: answerAsReader(new Reader(connection)), close: () => connection.close() }
+  }
+  const lock = lockDirectory(directory)
+  const connection = openWriter(directory)
+  return {
+    answering: answerAsWriter(new Writer(connection)),
+    close: () => {
+      connection.close()
+      lock.close()
+    }
+  }
+}
+
+const serve = (): void => {
+  const { answering, close } = open()
+  port.on("message", (message: RequestMessage | typeof closeMessage) => {
+    if (message === closeMessage) {
+      close()
+      port.close()
+      return
+    }
+    let reply: ReplyMessage
+    try {
+      reply = { id: message.id, answer: answering(message) }
+    } catch (cause) {
+      reply = { id: message.id, problem: messageOf(cause) }
+    }
+    port.postMessage(reply, "answer" in reply ? transferred(reply.answer) : [])
+  })
+}
+
+try {
+  serve()
+  port.postMessage({ opened: true } satisfies StartMessage)
+} catch (cause) {
+  port.postMessage({ problem: messageOf(cause) } satisfies StartMessage)
+}

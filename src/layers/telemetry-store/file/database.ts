@@ -1,0 +1,132 @@
+/**
+ * The file: its tables, how it is opened, and what is refused.
+ *
+ * A sample is a row of `samples`, whose key is GPU, time, series: a page of a GPU is a walk of the table, one of all GPUs
+ * a walk of the index over time. Texts that are compared are stored as `textKey`; the view `telemetry` shows all of it
+ * as people would want to read it. `user_version` tells later versions which tables these are.
+ */
+import { mkdirSync } from "node:fs"
+import { join } from "node:path"
+import Database from "libsql"
+
+export type Connection = Database.Database
+
+/** Tells this kind of file from other databases: "GPUT". */
+const applicationId = 0x47505554
+const schemaVersion = 1
+
+const schema = `
+  CREATE TABLE gpus (
+    gpu INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid BLOB NOT NULL UNIQUE,
+    newest_sid INTEGER,
+    last_ns INTEGER
+  );
+  CREATE TABLE series (
+    sid INTEGER PRIMARY KEY AUTOINCREMENT,
+    sort_key BLOB NOT NULL UNIQUE,
+    gpu INTEGER NOT NULL,
+    metric BLOB NOT NULL,
+    hostname BLOB NOT NULL,
+    gpu_id INTEGER,
+    series TEXT NOT NULL
+  );
+  CREATE INDEX series_gpu ON series (gpu, metric);
+  CREATE INDEX series_metric ON series (metric);
+  CREATE INDEX series_hostname ON series (hostname);
+  CREATE TABLE latest (sid INTEGER PRIMARY KEY, last_ns INTEGER NOT NULL);
+  CREATE TABLE samples (
+    gpu INTEGER NOT NULL,
+    ts INTEGER NOT NULL,
+    sid INTEGER NOT NULL,
+    value REAL NOT NULL,
+    PRIMARY KEY (gpu, ts, sid)
+  ) WITHOUT ROWID;
+  CREATE INDEX samples_ts ON samples (ts);
+  CREATE TABLE figures (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+  INSERT INTO figures VALUES ('samples', 0), ('evicted', 0);
+  CREATE VIEW telemetry AS
+    SELECT ts AS time_ns, datetime(ts / 1000000000, 'unixepoch') AS time, CAST(metric AS TEXT) AS metric_name,
+      CAST(uuid AS TEXT) AS uuid, CAST(hostname AS TEXT) AS hostname, gpu_id, value, series
+    FROM samples JOIN series USING (sid) JOIN gpus ON gpus.gpu = samples.gpu;
+`
+
+export const fileIn = (directory: string): string => join(directory, "telemetry.sqlite")
+const lockIn = (directory: string): string => join(directory, "telemetry.lock")
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+const isBusy = (cause: unknown): boolean => /database is (locked|busy)/.test(messageOf(cause))
+
+const singleNumber = (connection: Connection, pragma: string): number =>
+  (connection.prepare(`PRAGMA ${pragma}`).raw().all() as Array<[number]>)[0]![0]
+
+/**
+ * Makes the folder ours until the process ends, however it does: the operating system drops the lock that a transaction has
+ * on a file of its own.
+ */
+export const lockDirectory = (directory: string): Connection => {
+  try {
+    mkdirSync(directory, { recursive: true })
+  } catch (cause) {
+    throw new Error(`the folder can't be made: ${messageOf(cause)}`)
+  }
+  const lock = new Database(lockIn(directory))
+  try {
+    lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
+  } catch (cause) {
+    lock.close()
+    if (isBusy(cause)) throw new Error("another process uses this folder")
+    throw cause
+  }
+  return lock
+}
+
+const prepareSchema = (connection: Connection): void => {
+  const version = singleNumber(connection, "user_version")
+  const isEmpty = connection.prepare("SELECT 1 FROM sqlite_schema").all().length === 0
+  if (isEmpty) {
+    connection.exec(
+      `BEGIN IMMEDIATE; ${schema} PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}; COMMIT`
+    )
+  } else if (singleNumber(connection, "application_id") !== applicationId) {
+    throw new Error("it is a database of another program")
+  } else if (version > schemaVersion) {
+    throw new Error(`a newer version of this program made it (its tables have version ${version})`)
+  }
+}
+
+/** Opens the file to write, making it where there is none. */
+export const openWriter = (directory: string): Connection => {
+  const connection = new Database(fileIn(directory))
+  connection.exec("PRAGMA journal_mode = WAL")
+  // What a commit reports is on the disk then, even if the power fails.
+  connection.exec("PRAGMA synchronous = FULL")
+  prepareSchema(connection)
+  return connection
+}
+
+/** Opens the file that a writer has made, to read. */
+export const openReader = (directory: string): Connection => {
+  const connection = new Database(fileIn(directory))
+  connection.exec("PRAGMA query_only = ON")
+  return connection
+}
+
+/** Runs `body` in a transaction; of one that fails nothing is left. */
+export const inTransaction = <A>(
+  connection: Connection,
+  kind: "IMMEDIATE" | "DEFERRED",
+  body: () => A
+): A => {
+  connection.exec(`BEGIN ${kind}`)
+  try {
+    const result = body()
+    connection.exec("COMMIT")
+    return result
+  } catch (cause) {
+    // Some failures, as a full disk, have rolled back already.
+    if (connection.inTransaction) connection.exec("ROLLBACK")
+    throw cause
+  }
+}
