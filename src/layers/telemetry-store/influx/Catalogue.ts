@@ -1,11 +1,33 @@
 /**
  * What the lists, the figures and the bounds of a query are answered from, instead of asking InfluxDB about everything it
  * holds: which series there are, from when to when, and how many samples.
+ *
+ * It is a view of what InfluxDB holds and nothing else: any number of processes have one each, and agree. What this process
+ * writes is in its own at once. What others write is found by counting again, at a cost that is bounded:
+ *
+ * - the *open* hour, and ten minutes of the one before, every few seconds;
+ * - a day, once whoever wrote samples older than that has marked it, in the catalogue bucket;
+ * - everything, about twice a minute, for those who leave no marks. Where it is not what it was, the days that have changed.
+ *
+ * How many samples a day holds is kept in the catalogue bucket, so that a start does not look at each of them; that it is still
+ * true is what the count of everything says, before the first answer.
  */
-import type { Effect, Option } from "effect"
+import { randomUUID } from "node:crypto"
+import { HttpError } from "@influxdata/influxdb-client"
+import { Clock, Effect, Option, type Scope } from "effect"
 import type { Sample } from "../../../protocol/Sample.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
 import type { SampleFilter, StoreUnavailable, TelemetryStore } from "../../TelemetryStore.ts"
+import { dayOf, make as makeQueries } from "./CatalogueQueries.ts"
+import { CatalogueView, frontierAt } from "./CatalogueView.ts"
+import type { InfluxConnection } from "./Connection.ts"
+
+/** Between two counts of the open hour, and of everything; longer where a count takes more than a tenth of it. */
+const openIntervalMs = 5_000
+const everythingIntervalMs = 20_000
+const dutyDivisor = 10
+/** For how long the view stands in for what InfluxDB can't tell. */
+const staleMsMax = 60_000
 
 /** Where samples that match a filter are known to be. A hint: what others wrote just now may lie outside. */
 export interface Extent {
@@ -24,3 +46,136 @@ export interface Catalogue extends Pick<TelemetryStore["Type"], "gpus" | "gpu" |
    */
   readonly wrote: (samples: ReadonlyArray<Sample>) => Effect.Effect<void, StoreUnavailable>
 }
+
+const isForbidden = ({ cause }: StoreUnavailable): boolean =>
+  cause instanceof HttpError && [401, 403, 404].includes(cause.statusCode)
+
+/** How long an effect took in milliseconds, whatever became of it. */
+const timed = (effect: Effect.Effect<void, StoreUnavailable>): Effect.Effect<number> =>
+  Effect.gen(function* () {
+    const startMs = yield* Clock.currentTimeMillis
+    yield* Effect.ignore(effect)
+    return (yield* Clock.currentTimeMillis) - startMs
+  })
+
+/** The view of one process: read when it is first asked for, and followed from then on, while the scope is open. */
+export const make = (
+  connection: InfluxConnection,
+  /** Succeeds when the catalogue bucket is there. */
+  bucketBeside: Effect.Effect<void, StoreUnavailable>
+): Effect.Effect<Catalogue, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const oneAtATime = (yield* Effect.makeSemaphore(1)).withPermits(1)
+    const queries = makeQueries(connection)
+    let hasToldForbidden = false
+    let freshAtMs = 0
+    let failure: StoreUnavailable | undefined
+
+    /** Where the token may not have a catalogue bucket, nothing is kept, and nobody fails for it. */
+    const beside = <A>(effect: Effect.Effect<A, StoreUnavailable>, otherwise: A) =>
+      Effect.catchIf(Effect.zipRight(bucketBeside, effect), isForbidden, ({ message }) =>
+        Effect.suspend(() => {
+          const tell = hasToldForbidden
+            ? Effect.void
+            : Effect.logWarning(`counts of days are not kept, so every start counts them: ${message}`)
+          hasToldForbidden = true
+          return Effect.as(tell, otherwise)
+        })
+      )
+
+    const view = new CatalogueView(queries, {
+      read: beside(queries.days, []),
+      keep: (records) => beside(queries.keepDays(records), undefined)
+    })
+
+    /** One refresh at a time. The first that fails is told, and for how long nothing was heard is known. */
+    const refresh = (work: Effect.Effect<void, StoreUnavailable>) =>
+      Effect.gen(function* () {
+        yield* work
+        freshAtMs = yield* Clock.currentTimeMillis
+        failure = undefined
+      }).pipe(
+        Effect.tapError((error) =>
+          Effect.suspend(() => {
+            const isTold = failure !== undefined
+            failure = error
+            return isTold ? Effect.void : Effect.logWarning(`can't see what is stored: ${error.message}`)
+          })
+        )
+      )
+
+    const follow = Effect.gen(function* () {
+      let openMs = 0
+      let everythingMs = 0
+      let sinceEverythingMs = 0
+      for (;;) {
+        const pauseMs = Math.max(openIntervalMs, openMs * dutyDivisor)
+        yield* Effect.sleep(pauseMs)
+        sinceEverythingMs += pauseMs
+        openMs = yield* timed(oneAtATime(refresh(Effect.zipRight(view.countOpen, view.readSeries))))
+        if (sinceEverythingMs < Math.max(everythingIntervalMs, everythingMs * dutyDivisor)) continue
+        everythingMs = yield* timed(oneAtATime(refresh(Effect.zipRight(view.countAll, view.readSeries))))
+        sinceEverythingMs = 0
+      }
+    })
+
+    const loaded = oneAtATime(
+      Effect.suspend(() =>
+        view.isLoaded ? Effect.void : Effect.zipRight(refresh(view.load), Effect.forkIn(follow, scope))
+      )
+    )
+
+    /** What follows from the view, once there is one, and while it is not too old. */
+    const fromView = <A>(use: () => A): Effect.Effect<A, StoreUnavailable> =>
+      Effect.gen(function* () {
+        if (!view.isLoaded) yield* loaded
+        if (failure !== undefined && (yield* Clock.currentTimeMillis) - freshAtMs > staleMsMax) {
+          return yield* Effect.fail(failure)
+        }
+        return use()
+      })
+
+    /** Counts what this process has written, unless another fiber just did. */
+    const counted = oneAtATime(
+      Effect.suspend(() => (view.isUncounted ? refresh(view.countOpen) : Effect.void))
+    )
+
+    return {
+      gpus: (filter) => fromView(() => view.series.gpus(filter)),
+      gpu: (uuid) => fromView(() => Option.fromNullable(view.series.gpu(uuid))),
+      metricNames: (uuid) => fromView(() => view.series.metricNames(Option.getOrUndefined(uuid))),
+      stats: Effect.zipRight(
+        Effect.suspend(() => (view.isLoaded && view.isUncounted ? counted : Effect.void)),
+        fromView(() => {
+          const extent = view.series.extent({})
+          return {
+            gpus: view.series.gpuCount,
+            samples: view.samples,
+            evicted: 0,
+            ...(extent === undefined ? {} : { oldestNs: extent.firstNs, newestNs: extent.lastNs })
+          }
+        })
+      ),
+      extent: (filter) =>
+        fromView(() =>
+          Option.map(Option.fromNullable(view.series.extent(filter)), ({ series, firstNs, lastNs }) => ({
+            firstNs,
+            lastNs,
+            samples: Math.ceil((view.samples * series) / view.series.size)
+          }))
+        ),
+      wrote: (samples) =>
+        Effect.gen(function* () {
+          const { openNs } = frontierAt(yield* Clock.currentTimeMillis)
+          const older = new Set<TimeNs>()
+          for (const { timeNs } of samples) if (timeNs < openNs) older.add(dayOf(timeNs))
+          if (older.size > 0) {
+            const written = randomUUID()
+            const marks = [...older].map((day) => ({ dayNs: day, written }))
+            yield* beside(queries.keepDays(marks), undefined)
+          }
+          view.note(samples)
+        })
+    }
+  })
