@@ -35,6 +35,8 @@ const BucketList = Schema.Struct({
   )
 })
 
+const OrganizationList = Schema.Struct({ orgs: Schema.Array(Schema.Struct({ id: Schema.String })) })
+
 /** The status that InfluxDB failed a call with; `undefined` where it did not answer. */
 const statusOf = ({ cause }: StoreUnavailable): number | undefined =>
   cause instanceof HttpError ? cause.statusCode : undefined
@@ -114,17 +116,24 @@ export const makeBuckets = (connection: InfluxConnection): Effect.Effect<Buckets
       `has no bucket ${name} (INFLUXDB_BUCKET ${samplesBucket}) in organization ${org} (INFLUXDB_ORG) that the token ` +
       "(INFLUXDB_TOKEN) may read, and the token may not create one"
 
+    /** Names an organization as whoever creates something in it must; a token may see it, or only some bucket of it. */
+    const organizationId = Effect.gen(function* () {
+      const [organization] = yield* connection
+        .manage("GET", `/api/v2/orgs?org=${encodeURIComponent(org)}`)
+        .pipe(
+          Effect.flatMap(Schema.decodeUnknown(OrganizationList)),
+          Effect.map(({ orgs }) => orgs),
+          Effect.catchAll(() => Effect.succeed([]))
+        )
+      return organization?.id ?? (yield* list("limit=100"))[0]?.orgID
+    })
+
     const create = (name: string, retentionMs: number) =>
       Effect.gen(function* () {
-        // A token that may create buckets may see those that InfluxDB itself has, which tell the organization's id.
-        const [any] = yield* list("limit=1")
-        if (any === undefined) return yield* unavailable(missing(name))
+        const orgID = yield* organizationId
+        if (orgID === undefined) return yield* unavailable(missing(name))
         yield* connection
-          .manage("POST", "/api/v2/buckets", {
-            orgID: any.orgID,
-            name,
-            retentionRules: retentionRules(retentionMs)
-          })
+          .manage("POST", "/api/v2/buckets", { orgID, name, retentionRules: retentionRules(retentionMs) })
           .pipe(Effect.mapError(because(missing(name))))
         yield* Effect.logInfo(`created bucket ${name} of InfluxDB, which keeps ${retentionText(retentionMs)}`)
       })
