@@ -11,12 +11,23 @@ import {
   type CollectorContext,
   type CollectorInput,
   type CollectorTimer,
-  gather,
   type Range,
   type Received,
   type Write,
   withPersisted
 } from "./collector/State.ts"
+import {
+  hasFailedWrites,
+  isInHand,
+  pauseMs,
+  startWrites,
+  withFailed,
+  withHalves,
+  withoutAbandoned,
+  withoutSubscription,
+  withoutWrite,
+  withRetries
+} from "./collector/Writes.ts"
 import { command, stepper } from "./Step.ts"
 
 export type { CollectorTimer } from "./collector/State.ts"
@@ -35,7 +46,8 @@ export type CollectorRequest =
   | ({ readonly type: "MessagesReceived" } & Received & OfAttempt)
   | ({ readonly type: "GapTold" } & Range & OfAttempt)
   | { readonly type: "PersistSucceeded"; readonly write: number }
-  | { readonly type: "PersistFailed"; readonly write: number }
+  /** `retryAfterMs` is how long the store asked to be left alone. */
+  | { readonly type: "PersistFailed"; readonly write: number; readonly retryAfterMs?: number }
   | { readonly type: "PersistRefused"; readonly write: number; readonly problem: string }
   | ({ readonly type: "CommitAnswered"; readonly offset: Offset } & OfAttempt)
   | { readonly type: "TimerFired"; readonly timer: CollectorTimer }
@@ -50,7 +62,7 @@ const setupCollector = setup({
   actions: {
     subscribe: command<OfAttempt>(),
     /** Write these samples of these messages; `write` names the answer. */
-    persistBatch: command<Omit<Write, "id" | "state"> & { readonly write: number }>(),
+    persistBatch: command<Omit<Write, "id" | "state" | "isRetry"> & { readonly write: number }>(),
     /** The store refuses this one sample for good. */
     quarantineSample: command<Range & { readonly sample: number; readonly problem: string }>(),
     /** Nothing more is to be done for these messages. */
@@ -65,44 +77,42 @@ const setupCollector = setup({
 })
 
 /** A command for each write that there is room for, the oldest first; none while one has failed. */
-const persist = setupCollector.enqueueActions(({ context: { volatile }, enqueue }) => {
-  if (volatile.writes.some((write) => write.state === "failed")) return
-  let { received, nextWrite } = volatile
-  let free = volatile.writesMax - volatile.writes.filter((write) => write.state === "underway").length
-  const start = ({ id, state, ...part }: Write): Write => {
-    if (state !== "due" || free <= 0) return { id, state, ...part }
-    free--
-    enqueue({ type: "persistBatch", params: { write: id, ...part } })
-    return { id, state: "underway", ...part }
+const persist = setupCollector.enqueueActions(({ context, enqueue }) => {
+  const { volatile, started, empty } = startWrites(context.volatile)
+  for (const { id, from, to, firstSample, samples } of started) {
+    enqueue({ type: "persistBatch", params: { write: id, from, to, firstSample, samples } })
   }
-  const writes = volatile.writes.map(start)
-  while (received.length > 0 && free > 0) {
-    const { taken, ...range } = gather(received, volatile.writeSamplesMax)
-    received = received.slice(taken)
-    // Messages without a sample are done at once.
-    if (range.samples === 0) {
-      const { from, to } = range
-      enqueue({ type: "record", params: { fact: { type: "BatchPersisted", from, to } } })
-    } else writes.push(start({ id: nextWrite++, firstSample: 0, ...range, state: "due" }))
+  // Messages without a sample are done at once.
+  for (const range of empty) {
+    enqueue({ type: "record", params: { fact: { type: "BatchPersisted", ...range } } })
   }
-  enqueue.assign({ volatile: { ...volatile, received, writes, nextWrite } })
+  enqueue.assign({ volatile })
 })
 
-/** What has failed is due again. */
-const retryFailed = assign<
-  CollectorContext,
-  CollectorRequest | CollectorFact,
-  undefined,
-  CollectorRequest | CollectorFact,
-  never
->(({ context: { volatile } }) => ({
-  volatile: {
+/** Changes what is in hand, and nothing else. */
+const volatileTo = <Event extends CollectorRequest | CollectorFact>(
+  change: (volatile: CollectorContext["volatile"], event: Event) => CollectorContext["volatile"]
+) =>
+  assign<CollectorContext, Event, undefined, CollectorRequest | CollectorFact, never>(
+    ({ context: { volatile }, event }) => ({ volatile: change(volatile, event) })
+  )
+
+const takeIn = volatileTo<Extract<CollectorRequest, { readonly type: "MessagesReceived" }>>(
+  (volatile, { from, to, samples }) => ({
     ...volatile,
-    writes: volatile.writes.map((write) =>
-      write.state === "failed" ? { ...write, state: "due" as const } : write
-    )
-  }
-}))
+    received: [...volatile.received, { from, to, samples }]
+  })
+)
+
+type Failed = Extract<CollectorRequest, { readonly type: "PersistFailed" }>
+
+const noteFailure = volatileTo<Failed>((volatile, { write, retryAfterMs }) =>
+  withFailed(volatile, write, retryAfterMs)
+)
+
+const armRetry = setupCollector.enqueueActions(({ context: { volatile }, enqueue }) =>
+  enqueue({ type: "armTimer", params: { timer: "persist", delayMs: pauseMs(volatile) } })
+)
 
 const commit = setupCollector.enqueueActions(({ context: { recoverable, volatile }, enqueue }) => {
   if (volatile.committing || recoverable.persisted <= recoverable.checkpoint) return
@@ -115,15 +125,24 @@ type InContext = { readonly context: CollectorContext }
 const isDone = ({ context: { recoverable, volatile } }: InContext): boolean =>
   volatile.drainTo !== null && recoverable.checkpoint >= volatile.drainTo
 
-const hasFailedWrites = ({ context: { volatile } }: InContext): boolean =>
-  volatile.writes.some((write) => write.state === "failed")
-
 const isCurrent = ({ context: { volatile }, event }: InContext & { event: OfAttempt }): boolean =>
   event.attempt === volatile.attempt
 
-/** A write that is still awaited; what an earlier subscription left behind is not. */
+/** A write that is awaited; what an earlier subscription left behind is not. */
 const isAwaited = ({ context: { volatile }, event }: InContext & { event: { write: number } }): boolean =>
   volatile.writes.some((write) => write.id === event.write)
+
+/** An answer of an earlier subscription makes room for another write, and that is all. */
+const forgetAbandoned = {
+  guard: ({ context: { volatile }, event }: InContext & { event: { write: number } }): boolean =>
+    volatile.abandoned.includes(event.write),
+  actions: [
+    volatileTo<Extract<CollectorRequest, { readonly write: number }>>((volatile, { write }) =>
+      withoutAbandoned(volatile, write)
+    ),
+    persist
+  ]
+}
 
 export const collectorMachine = setupCollector.createMachine({
   id: "collector",
@@ -134,9 +153,11 @@ export const collectorMachine = setupCollector.createMachine({
       attempt: 0,
       subscribeDelayMs: input.retryDelayMsMin,
       persistDelayMs: input.retryDelayMsMin,
+      retryAfterMs: 0,
       received: [],
       writes: [],
       nextWrite: 0,
+      abandoned: [],
       committing: false,
       drainTo: null
     }
@@ -175,39 +196,38 @@ export const collectorMachine = setupCollector.createMachine({
     collecting: {
       always: [
         { guard: isDone, target: "done" },
-        { guard: hasFailedWrites, target: "backingOff" }
+        { guard: ({ context }) => hasFailedWrites(context.volatile), target: "backingOff" }
       ],
       on: {
         MessagesReceived: {
           guard: isCurrent,
-          actions: [
-            assign(({ context: { volatile }, event: { from, to, samples } }) => ({
-              volatile: { ...volatile, received: [...volatile.received, { from, to, samples }] }
-            })),
-            persist
-          ]
+          actions: [takeIn, persist]
         }
       }
     },
     /** The store is out of reach: what arrives is held, within the credit of the subscription, and nothing new is written. */
     backingOff: {
-      entry: enqueueActions(({ context: { volatile }, enqueue }) => {
-        const { persistDelayMs: delayMs, retryDelayMsMax } = volatile
-        enqueue({ type: "armTimer", params: { timer: "persist", delayMs } })
-        enqueue.assign({ volatile: { ...volatile, persistDelayMs: Math.min(delayMs * 2, retryDelayMsMax) } })
-      }),
+      entry: [
+        armRetry,
+        volatileTo((volatile) => ({
+          ...volatile,
+          persistDelayMs: Math.min(volatile.persistDelayMs * 2, volatile.retryDelayMsMax)
+        }))
+      ],
       always: { guard: isDone, target: "done" },
       on: {
         TimerFired: {
           guard: ({ event }) => event.timer === "persist",
           target: "collecting",
-          actions: [retryFailed, persist]
+          actions: [volatileTo(withRetries), persist]
+        },
+        PersistFailed: {
+          guard: ({ context, event }) => isAwaited({ context, event }) && event.retryAfterMs !== undefined,
+          actions: [noteFailure, armRetry]
         },
         MessagesReceived: {
           guard: isCurrent,
-          actions: assign(({ context: { volatile }, event: { from, to, samples } }) => ({
-            volatile: { ...volatile, received: [...volatile.received, { from, to, samples }] }
-          }))
+          actions: takeIn
         }
       }
     },
@@ -221,7 +241,7 @@ export const collectorMachine = setupCollector.createMachine({
       target: ".subscribing",
       actions: enqueueActions(({ context: { volatile }, enqueue }) => {
         // What is not committed is delivered again; identity makes a second write of it harmless.
-        enqueue.assign({ volatile: { ...volatile, received: [], writes: [], committing: false } })
+        enqueue.assign({ volatile: withoutSubscription(volatile) })
         enqueue({ type: "forgetAllMessages", params: undefined })
       })
     },
@@ -236,60 +256,46 @@ export const collectorMachine = setupCollector.createMachine({
         enqueue({ type: "record", params: { fact: { type: "GapNoted", from, to } } })
       )
     },
-    PersistSucceeded: {
-      guard: isAwaited,
-      actions: [
-        enqueueActions(({ context: { volatile }, event, enqueue }) => {
-          const done = volatile.writes.find((write) => write.id === event.write)!
-          const writes = volatile.writes.filter((write) => write !== done)
-          enqueue.assign({ volatile: { ...volatile, writes, persistDelayMs: volatile.retryDelayMsMin } })
-          // Halves of a write are several writes of the same messages.
-          if (writes.some((write) => write.from === done.from)) return
-          enqueue({
-            type: "record",
-            params: { fact: { type: "BatchPersisted", from: done.from, to: done.to } }
-          })
-        }),
-        persist
-      ]
-    },
-    PersistFailed: {
-      guard: isAwaited,
-      actions: assign(({ context: { volatile }, event }) => ({
-        volatile: {
-          ...volatile,
-          writes: volatile.writes.map((write) =>
-            write.id === event.write ? { ...write, state: "failed" as const } : write
-          )
-        }
-      }))
-    },
-    PersistRefused: {
-      guard: isAwaited,
-      actions: [
-        enqueueActions(({ context: { volatile }, event: { write: id, problem }, enqueue }) => {
-          const refused = volatile.writes.find((write) => write.id === id)!
-          const { from, to, firstSample, samples } = refused
-          if (samples === 1) {
-            const writes = volatile.writes.filter((write) => write !== refused)
-            enqueue({ type: "quarantineSample", params: { from, to, sample: firstSample, problem } })
-            enqueue.assign({ volatile: { ...volatile, writes } })
-            if (writes.some((write) => write.from === from)) return
+    PersistSucceeded: [
+      forgetAbandoned,
+      {
+        guard: isAwaited,
+        actions: [
+          enqueueActions(({ context: { volatile }, event, enqueue }) => {
+            const done = volatile.writes.find((write) => write.id === event.write)!
+            const next = withoutWrite(volatile, done)
+            enqueue.assign({ volatile: next })
+            if (isInHand(next, done)) return
+            const { from, to } = done
             enqueue({ type: "record", params: { fact: { type: "BatchPersisted", from, to } } })
-            return
-          }
-          // Halves take the place of the whole, so that one range is narrowed down before the next.
-          const half = Math.floor(samples / 2)
-          const halves = [
-            { from, to, firstSample, samples: half },
-            { from, to, firstSample: firstSample + half, samples: samples - half }
-          ].map((part, n): Write => ({ ...part, id: volatile.nextWrite + n, state: "due" }))
-          const writes = volatile.writes.flatMap((write) => (write === refused ? halves : [write]))
-          enqueue.assign({ volatile: { ...volatile, writes, nextWrite: volatile.nextWrite + 2 } })
-        }),
-        persist
-      ]
-    },
+          }),
+          persist
+        ]
+      }
+    ],
+    PersistFailed: [forgetAbandoned, { guard: isAwaited, actions: noteFailure }],
+    PersistRefused: [
+      forgetAbandoned,
+      {
+        guard: isAwaited,
+        actions: [
+          enqueueActions(({ context: { volatile }, event: { write: id, problem }, enqueue }) => {
+            const refused = volatile.writes.find((write) => write.id === id)!
+            const { from, to, firstSample: sample, samples } = refused
+            if (samples > 1) {
+              enqueue.assign({ volatile: withHalves(volatile, refused) })
+              return
+            }
+            const next = withoutWrite(volatile, refused)
+            enqueue({ type: "quarantineSample", params: { from, to, sample, problem } })
+            enqueue.assign({ volatile: next })
+            if (isInHand(next, refused)) return
+            enqueue({ type: "record", params: { fact: { type: "BatchPersisted", from, to } } })
+          }),
+          persist
+        ]
+      }
+    ],
     CommitAnswered: {
       guard: isCurrent,
       actions: enqueueActions(({ context: { volatile }, event: { offset }, enqueue }) => {

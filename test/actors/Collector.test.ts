@@ -150,6 +150,47 @@ describe("a collector", () => {
       .then(arm("persist", 100))
   })
 
+  it("leaves the store alone for as long as it asked, and never for less than its own pause", () => {
+    const busy = (write: number, retryAfterMs: number): CollectorRequest => ({
+      type: "PersistFailed",
+      write,
+      retryAfterMs
+    })
+    collecting()
+      .given(received(0, 3), received(1, 3))
+      .when(busy(0, 5_000))
+      .then(arm("persist", 5_000))
+      .when(busy(1, 7_000))
+      .then(arm("persist", 7_000))
+      .when(retry)
+      .then(persist(0, 0, 1, 3), persist(1, 1, 2, 3))
+      .when(busy(0, 10))
+      .then(arm("persist", 200))
+      .when(busy(1, 10))
+      .then(arm("persist", 300))
+      .given(retry)
+      .when(failed(0))
+      .then(arm("persist", 300))
+  })
+
+  it("goes on doubling the pause while what has failed fails, whatever else succeeds", () => {
+    const story = collecting().given(received(0, 3), received(1, 3), failed(0), succeeded(1), persisted(1, 2))
+    for (const [write, delayMs] of [
+      [2, 200],
+      [3, 300],
+      [4, 300]
+    ] as const) {
+      story
+        .given(retry, received(write, 3), succeeded(write), persisted(write, write + 1))
+        .when(failed(0))
+        .then(arm("persist", delayMs))
+    }
+    story
+      .given(retry, succeeded(0), persisted(0, 1), received(5, 3))
+      .when(failed(5))
+      .then(arm("persist", 100))
+  })
+
   it("writes nothing new either when another write ends well while one has failed", () => {
     collecting()
       .given(received(0, 3), received(1, 3), received(2, 3), failed(1), succeeded(0))
@@ -219,6 +260,21 @@ describe("a collector", () => {
       .given(succeeded(2))
       .when(persisted(1, 2))
       .then(forget(2), commit(2))
+  })
+
+  it("counts what an earlier subscription is still writing, until the store has answered it", () => {
+    for (const answer of [succeeded(0), failed(0), refused(0)]) {
+      collecting()
+        .given(received(0, 3), received(1, 3), lost(1), started(0))
+        .when(received(0, 3, 2))
+        .then()
+        .when(answer)
+        .then(persist(2, 0, 1, 3))
+        .when(received(1, 3, 2))
+        .then()
+        .when(succeeded(1))
+        .then(persist(3, 1, 2, 3))
+    }
   })
 
   it("fails when it is taken over, and does not take over in turn", () => {

@@ -27,6 +27,8 @@ export interface Write extends Range {
   readonly firstSample: number
   readonly samples: number
   readonly state: "due" | "underway" | "failed"
+  /** It has failed before; only then does it say that the store is back when it succeeds. */
+  readonly isRetry: boolean
 }
 
 export type CollectorTimer = "subscribe" | "persist"
@@ -39,10 +41,14 @@ export interface CollectorVolatile {
   /** Numbers the attempts to subscribe, so that what an earlier one still answers is told apart. */
   readonly attempt: number
   readonly subscribeDelayMs: number
+  /** The pause before the next retry, and the one that the store has asked for since the last. */
   readonly persistDelayMs: number
+  readonly retryAfterMs: number
   readonly received: ReadonlyArray<Received>
   readonly writes: ReadonlyArray<Write>
   readonly nextWrite: number
+  /** Writes of earlier subscriptions that the store has not answered: they take room, and nothing comes of them. */
+  readonly abandoned: ReadonlyArray<number>
   readonly committing: boolean
   /** The collector is done when its checkpoint has come so far. */
   readonly drainTo: Offset | null

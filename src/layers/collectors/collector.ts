@@ -26,12 +26,19 @@ import * as Timers from "../Timers.ts"
 import * as Trace from "../Trace.ts"
 import { Inbox } from "./Inbox.ts"
 import { makeSeriesInterner } from "./SeriesInterner.ts"
+import { StoreWatch } from "./StoreWatch.ts"
 
 export interface CollectorOptions {
   readonly collectorId: SubscriberId
   /** Where to start where there is no checkpoint. */
   readonly from: StartFrom
+  /** The shortest and the longest pause before what failed is tried again, in milliseconds. */
+  readonly retryDelayMsMin?: number
+  readonly retryDelayMsMax?: number
 }
+
+/** The longest that a store may ask to be left alone for. */
+const retryAfterMsMax = 3_600_000
 
 export interface Collector {
   readonly progress: Effect.Effect<CollectorProgress>
@@ -59,6 +66,7 @@ interface Resources {
   readonly options: CollectorOptions
   readonly broker: Broker["Type"]
   readonly store: TelemetryStore["Type"]
+  readonly watch: StoreWatch
   readonly rejects: Rejects["Type"]
   readonly scope: Scope.Scope
   readonly inbox: Inbox
@@ -155,12 +163,13 @@ const collect = (
 type Persist = Extract<CollectorCommand, { readonly type: "persistBatch" }>["params"]
 
 const persist = (
-  { store, rejects, inbox, progress }: Resources,
+  { store, watch, rejects, inbox, progress }: Resources,
   params: Persist
 ): Effect.Effect<CollectorRequest> => {
   const { write, from, to, firstSample, samples: count } = params
   const samples = inbox.samples(from, to, firstSample, count)
   return store.write(samples).pipe(
+    Effect.tap(() => watch.succeeded()),
     Effect.map(({ stored, olderThanRetention }): CollectorRequest => {
       progress.samplesStored += stored
       progress.samplesRefused += olderThanRetention.length
@@ -173,8 +182,14 @@ const persist = (
       return { type: "PersistSucceeded", write }
     }),
     Effect.catchTags({
-      StoreUnavailable: ({ message }) =>
-        Effect.as(Effect.logWarning(message), { type: "PersistFailed", write } as const),
+      StoreUnavailable: (failure) =>
+        Effect.as(watch.failed(failure), {
+          type: "PersistFailed",
+          write,
+          ...(failure.retryAfterMs === undefined
+            ? {}
+            : { retryAfterMs: Math.min(failure.retryAfterMs, retryAfterMsMax) })
+        } as const),
       WriteRefused: ({ problem }) =>
         Effect.succeed<CollectorRequest>({ type: "PersistRefused", write, problem })
     })
@@ -268,6 +283,7 @@ export const makeCollector = (
       options,
       broker: yield* Broker,
       store: yield* TelemetryStore,
+      watch: new StoreWatch(),
       rejects,
       scope: yield* Effect.scope,
       inbox: new Inbox(rejects, intern),
@@ -283,8 +299,8 @@ export const makeCollector = (
       initial: collectorStepper.initial({
         writesMax: collectorWritesMax,
         writeSamplesMax,
-        retryDelayMsMin,
-        retryDelayMsMax
+        retryDelayMsMin: options.retryDelayMsMin ?? retryDelayMsMin,
+        retryDelayMsMax: options.retryDelayMsMax ?? retryDelayMsMax
       }),
       isFact,
       journal: (facts) => trace.keep(facts.filter(isFact)),

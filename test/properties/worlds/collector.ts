@@ -68,6 +68,9 @@ type CollectorCommand = ReturnType<typeof collectorStepper.initial>[1][number]
 /** What the store knows a sample by. */
 const sampleKey = (offset: number, index: number): string => `${offset}.${index}`
 
+/** Writes that the store has not answered, those of earlier subscriptions included. */
+const writesMax = 2
+
 export class CollectorWorld {
   readonly play: Play<CollectorSnapshot, CollectorRequest | CollectorFact, CollectorCommand>
   readonly stored = new Set<string>()
@@ -91,7 +94,7 @@ export class CollectorWorld {
     this.play = new Play({
       stepper: collectorStepper,
       initial: collectorStepper.initial({
-        writesMax: 2,
+        writesMax,
         writeSamplesMax: 5,
         retryDelayMsMin: 100,
         retryDelayMsMax: 1_000
@@ -246,6 +249,7 @@ export class CollectorWorld {
         const keys = this.samples(from, to).slice(firstSample, firstSample + samples)
         expect(keys.length, "a write finds the samples that it is to write").toBe(samples)
         this.writes.push({ write, keys })
+        expect(this.writes.length, "no more writes are under way").toBeLessThanOrEqual(writesMax)
         return []
       }
       case "quarantineSample": {
