@@ -13,18 +13,15 @@
  * true is what the count of everything says, before the first answer.
  */
 import { randomUUID } from "node:crypto"
-import { HttpError } from "@influxdata/influxdb-client"
 import { Clock, Effect, Option, type Scope } from "effect"
 import type { Sample } from "../../../protocol/Sample.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
 import type { SampleFilter, StoreUnavailable, TelemetryStore } from "../../TelemetryStore.ts"
-import { dayOf, make as makeQueries } from "./CatalogueQueries.ts"
+import { allTime, dayOf, make as makeQueries } from "./CatalogueQueries.ts"
 import { CatalogueView, frontierAt } from "./CatalogueView.ts"
-import type { InfluxConnection } from "./Connection.ts"
+import { type InfluxConnection, statusOf } from "./Connection.ts"
 
-/** Between two counts of the open hour, and of everything; longer where a count takes more than a tenth of it. */
-const openIntervalMs = 5_000
-const everythingIntervalMs = 20_000
+/** A count is repeated after ten times as long as it took, if that is more than the interval. */
 const dutyDivisor = 10
 /** For how long the view stands in for what InfluxDB can't tell. */
 const staleMsMax = 60_000
@@ -37,7 +34,8 @@ export interface Extent {
   readonly samples: number
 }
 
-export interface Catalogue extends Pick<TelemetryStore["Type"], "gpus" | "gpu" | "metricNames" | "stats"> {
+export interface Catalogue
+  extends Pick<TelemetryStore["Type"], "gpus" | "gpu" | "metricNames" | "stats" | "ready"> {
   /** None where nothing that matches is known. */
   readonly extent: (filter: SampleFilter) => Effect.Effect<Option.Option<Extent>, StoreUnavailable>
   /**
@@ -47,8 +45,7 @@ export interface Catalogue extends Pick<TelemetryStore["Type"], "gpus" | "gpu" |
   readonly wrote: (samples: ReadonlyArray<Sample>) => Effect.Effect<void, StoreUnavailable>
 }
 
-const isForbidden = ({ cause }: StoreUnavailable): boolean =>
-  cause instanceof HttpError && [401, 403, 404].includes(cause.statusCode)
+const isForbidden = (failure: StoreUnavailable): boolean => [401, 403, 404].includes(statusOf(failure) ?? 0)
 
 /** How long an effect took in milliseconds, whatever became of it. */
 const timed = (effect: Effect.Effect<void, StoreUnavailable>): Effect.Effect<number> =>
@@ -65,6 +62,7 @@ export const make = (
   bucketBeside: Effect.Effect<void, StoreUnavailable>
 ): Effect.Effect<Catalogue, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const { openIntervalMs, everythingIntervalMs } = connection.config
     const scope = yield* Effect.scope
     const oneAtATime = (yield* Effect.makeSemaphore(1)).withPermits(1)
     const queries = makeQueries(connection)
@@ -156,6 +154,11 @@ export const make = (
             ...(extent === undefined ? {} : { oldestNs: extent.firstNs, newestNs: extent.lastNs })
           }
         })
+      ),
+      // Asks for what no sample is in: that costs a few milliseconds, and needs all that any answer needs.
+      ready: Effect.zipRight(
+        queries.count({ startNs: allTime.stopNs - 1n, stopNs: allTime.stopNs }),
+        fromView(() => undefined)
       ),
       extent: (filter) =>
         fromView(() =>

@@ -8,7 +8,7 @@ import { flux, fluxInteger, type ParameterizedQuery } from "@influxdata/influxdb
 import { Effect } from "effect"
 import { parseTime, type TimeNs } from "../../../protocol/Time.ts"
 import type { StoreUnavailable } from "../../TelemetryStore.ts"
-import { windowStart } from "../windows.ts"
+import { windowStart } from "../windowing.ts"
 import { catalogueBucket } from "./Config.ts"
 import type { InfluxConnection, TableReader } from "./Connection.ts"
 import type { SeriesTimes } from "./KnownSeries.ts"

@@ -6,7 +6,7 @@ import { Clock, Effect } from "effect"
 import type { Sample } from "../../../protocol/Sample.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
 import type { StoreUnavailable } from "../../TelemetryStore.ts"
-import { windowStart } from "../windows.ts"
+import { windowStart } from "../windowing.ts"
 import {
   allTime,
   type CatalogueQueries,
@@ -23,6 +23,8 @@ import { KnownSeries } from "./KnownSeries.ts"
 const lateNs: TimeNs = 600_000_000_000n
 /** Days in one histogram: a row per day and series passes through Flux. */
 const histogramDaysMax = 32
+/** Spans that are read one by one: beyond, reading all series costs less. */
+const changedSpansMax = 4
 /** Where the first day begins. */
 const beginningNs = dayOf(allTime.startNs)
 
@@ -50,6 +52,17 @@ interface Counted extends Frontier {
   /** What the mark of today was before they were counted. */
   readonly todayWritten: string | undefined
   readonly open: number
+}
+
+/** The days, ascending, cut where one histogram would be too wide. */
+const runsOf = (starts: ReadonlyArray<TimeNs>): ReadonlyArray<ReadonlyArray<TimeNs>> => {
+  const runs: Array<Array<TimeNs>> = []
+  for (const day of [...starts].sort((a, b) => (a < b ? -1 : 1))) {
+    const run = runs.at(-1)
+    if (run === undefined || day - run[0]! >= BigInt(histogramDaysMax) * dayNs) runs.push([day])
+    else run.push(day)
+  }
+  return runs
 }
 
 export class CatalogueView {
@@ -157,7 +170,7 @@ export class CatalogueView {
     const others = this.changed.filter(
       ({ startNs, stopNs }) => startNs !== span.startNs || stopNs !== span.stopNs
     )
-    this.changed = [...others, span]
+    this.changed = others.length < changedSpansMax ? [...others, span] : "all"
   }
 
   /** Samples of a span that may be empty. */
@@ -167,16 +180,16 @@ export class CatalogueView {
 
   /** Counts these days, and keeps what came of it. */
   private countDays(starts: ReadonlyArray<TimeNs>): Effect.Effect<void, StoreUnavailable> {
-    const countDay = (start: TimeNs) =>
-      Effect.suspend(() => {
-        const written = this.days.written(start)
-        return Effect.map(this.queries.count({ startNs: start, stopNs: start + dayNs }), (samples) =>
-          this.days.count(start, samples, written)
+    return Effect.gen(this, function* () {
+      for (const run of runsOf(starts)) {
+        const written = run.map((day) => this.days.written(day))
+        const counts = new Map(
+          yield* this.queries.countPerDay({ startNs: run[0]!, stopNs: run.at(-1)! + dayNs })
         )
-      })
-    return starts.length === 0
-      ? Effect.void
-      : Effect.flatMap(Effect.forEach(starts, countDay), (records) => this.records.keep(records))
+        const records = run.map((day, i) => this.days.count(day, counts.get(day) ?? 0, written[i]))
+        yield* this.records.keep(records)
+      }
+    })
   }
 
   /** The days of a span that don't hold what is known of them. */
@@ -217,12 +230,12 @@ export class CatalogueView {
   private get readChangedSeries(): Effect.Effect<void, StoreUnavailable> {
     return Effect.gen(this, function* () {
       for (const span of this.changed as ReadonlyArray<Span>) {
-        let hasNew = false
-        for (const times of yield* this.queries.lasts(span)) hasNew = this.series.merge(times) || hasNew
-        // In the open hour only a series that was not known can have begun.
-        if (hasNew || span.stopNs !== allTime.stopNs) {
-          for (const times of yield* this.queries.firsts(span)) this.series.merge(times)
-        }
+        const lasts = yield* this.queries.lasts(span)
+        // In the open hour only a series that is not known can begin.
+        const isOpen = span.stopNs === allTime.stopNs
+        const mayBegin = !isOpen || lasts.some(({ tags }) => !this.series.knows(tags))
+        const firsts = mayBegin ? yield* this.queries.firsts(span) : []
+        for (const times of [...firsts, ...lasts]) this.series.merge(times)
       }
       this.changed = []
     })

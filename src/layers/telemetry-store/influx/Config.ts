@@ -17,6 +17,9 @@ export class InfluxConfig extends Context.Tag("telemetry/InfluxConfig")<
     readonly isRetentionAsked: boolean
     /** Silence after which a request has failed, in milliseconds. */
     readonly timeoutMs: number
+    /** Between two counts of the samples of the last hour, and of all samples, to find what others have written. */
+    readonly openIntervalMs: number
+    readonly everythingIntervalMs: number
   }
 >() {
   static readonly defaults: InfluxConfig["Type"] = {
@@ -26,7 +29,9 @@ export class InfluxConfig extends Context.Tag("telemetry/InfluxConfig")<
     bucket: "gpu_telemetry",
     retentionMs: 120 * 3_600_000,
     isRetentionAsked: false,
-    timeoutMs: 10_000
+    timeoutMs: 10_000,
+    openIntervalMs: 5_000,
+    everythingIntervalMs: 20_000
   }
 
   /** The defaults but for what is given. */

@@ -57,6 +57,14 @@ export interface InfluxConnection {
   ) => Effect.Effect<unknown, StoreUnavailable | RequestRefused>
 }
 
+/** The status that a failure goes back to; `undefined` where InfluxDB did not answer. */
+export const statusOf = ({ cause }: { readonly cause?: unknown }): number | undefined =>
+  cause instanceof HttpError
+    ? cause.statusCode
+    : cause instanceof StoreUnavailable
+      ? statusOf(cause)
+      : undefined
+
 /** The body's own words where it has some. */
 const wordsOf = (error: HttpError): string =>
   typeof error.json?.message === "string" ? error.json.message : error.message

@@ -28,13 +28,11 @@ export class DayCounts {
     }
   }
 
-  /** Days before `endNs` that were written to since they were counted, ascending. */
+  /** Days before `endNs` that were written to since they were counted. */
   uncounted(endNs: TimeNs): ReadonlyArray<TimeNs> {
-    const found: Array<TimeNs> = []
-    for (const [start, { counted, written }] of this.days) {
-      if (start < endNs && written !== undefined && written !== counted) found.push(start)
-    }
-    return found.sort((a, b) => (a < b ? -1 : 1))
+    return [...this.days].flatMap(([start, { counted, written }]) =>
+      start < endNs && written !== undefined && written !== counted ? [start] : []
+    )
   }
 
   /** What tells a write of a day from the one before. */

@@ -72,16 +72,16 @@ export class KnownSeries {
     return this.byKey.size
   }
 
-  /** Widens the times of a series; whether it was unknown. */
-  merge({ tags, firstNs, lastNs }: SeriesTimes): boolean {
+  knows(tags: SeriesTags): boolean {
+    return this.byKey.has(keyOf(tags))
+  }
+
+  /** Adds a series, or widens its times. */
+  merge({ tags, firstNs, lastNs }: SeriesTimes): void {
     const key = keyOf(tags)
     const known = this.byKey.get(key)
-    if (known !== undefined) {
-      this.widen(known, firstNs, lastNs)
-      return false
-    }
-    this.add(key, { tags, firstNs, lastNs })
-    return true
+    if (known === undefined) this.add(key, { tags, firstNs, lastNs })
+    else this.widen(known, firstNs, lastNs)
   }
 
   /** Widens the times of the series of samples. */
