@@ -9,13 +9,21 @@ import { Chunk, Clock, Context, Effect, Layer, Option, Schedule, Schema, Stream 
 import type { Sample } from "../../protocol/Sample.ts"
 import { seriesKey } from "../../protocol/Series.ts"
 import { type TimeNs, timeNsMin } from "../../protocol/Time.ts"
-import type { Gpu, GpuFilter, Page, SampleQuery, StoreUnavailable } from "../TelemetryStore.ts"
+import type {
+  Gpu,
+  GpuFilter,
+  Page,
+  SampleFilter,
+  SampleQuery,
+  StoreUnavailable,
+  WindowQuery,
+  WindowValue
+} from "../TelemetryStore.ts"
 import { TelemetryStore } from "../TelemetryStore.ts"
 import { type DatabaseThread, start } from "./file/DatabaseThread.ts"
 import type { GpuRow } from "./file/messages.ts"
 import { NumberedSeriesTable, SeriesNumbering } from "./file/SeriesNumbers.ts"
 import { parseSeries } from "./file/series-text.ts"
-import { windowsOf } from "./windows.ts"
 
 /** Where the store is and what bounds it. */
 export class FileStoreConfig extends Context.Tag("telemetry/FileStoreConfig")<
@@ -45,6 +53,9 @@ export class FileStoreUnusable extends Schema.TaggedError<FileStoreUnusable>()("
 
 /** Samples in one chunk of a stream. */
 const chunkSamplesMax = 1_000
+/** Samples that one answer with windows is made of, if its first window has no more: few at first, for who wants few windows. */
+const sliceSamplesMin = 4_000
+const sliceSamplesMax = 64_000
 /** Between two looks for what has become too old. */
 const expiryInterval = "30 seconds"
 
@@ -71,6 +82,17 @@ const makeReading = (thread: DatabaseThread, oldest: Effect.Effect<TimeNs>) => {
       })
     ).pipe(Effect.map((columns) => table.samples(columns)))
 
+  /** The results of a query about what is there now: with what arrives meanwhile, a slow reader of a busy GPU would never end. */
+  const upToNow = <Query extends SampleFilter, A>(
+    query: Query,
+    results: (query: Query) => Stream.Stream<A, StoreUnavailable>
+  ): Stream.Stream<A, StoreUnavailable> => {
+    const newest = Effect.flatMap(oldest, (oldestNs) => thread.ask("newest", { oldestNs, filter: query }))
+    return Stream.unwrap(
+      Effect.map(newest, (endNs) => (endNs === undefined ? Stream.empty : results({ ...query, endNs })))
+    )
+  }
+
   /** Goes on behind the last sample it gave, by identity: writes in between neither repeat nor skip any. */
   const chunks = (query: SampleQuery): Stream.Stream<ReadonlyArray<Sample>, StoreUnavailable> =>
     Stream.paginateChunkEffect(Option.none<Sample>(), (last) => {
@@ -81,18 +103,27 @@ const makeReading = (thread: DatabaseThread, oldest: Effect.Effect<TimeNs>) => {
       ])
     })
 
-  const samples = (query: SampleQuery): Stream.Stream<ReadonlyArray<Sample>, StoreUnavailable> => {
-    const { order: _, ...filter } = query
-    return Stream.unwrap(
+  const windowsFrom = (query: WindowQuery): Stream.Stream<ReadonlyArray<WindowValue>, StoreUnavailable> =>
+    Stream.paginateChunkEffect({ query, samplesMax: sliceSamplesMin }, ({ query, samplesMax }) =>
       Effect.map(
-        Effect.flatMap(oldest, (oldestNs) => thread.ask("newest", { oldestNs, filter })),
-        // What arrives meanwhile is left out, or a slow reader of a busy GPU would never reach the end.
-        (endNs) => (endNs === undefined ? Stream.empty : chunks({ ...query, endNs }))
+        Effect.flatMap(oldest, (oldestNs) => thread.ask("windows", { oldestNs, query, samplesMax })),
+        ({ rows, rest }) => [
+          rows.length === 0 ? Chunk.empty() : Chunk.of(rows),
+          rest === undefined
+            ? Option.none()
+            : Option.some({
+                query: { ...query, ...rest },
+                samplesMax: Math.min(samplesMax * 2, sliceSamplesMax)
+              })
+        ]
       )
     )
-  }
 
-  return { page, samples }
+  return {
+    page,
+    samples: (query: SampleQuery) => upToNow(query, chunks),
+    windows: (query: WindowQuery) => upToNow(query, windowsFrom)
+  }
 }
 
 const make = Effect.gen(function* () {
@@ -154,14 +185,14 @@ const make = Effect.gen(function* () {
   )
 
   const { page } = makeReading(reader, oldest)
-  const { samples } = makeReading(streamer, oldest)
+  const { samples, windows } = makeReading(streamer, oldest)
 
   return TelemetryStore.of({
     description,
     write,
     page,
     samples,
-    windows: (query) => windowsOf(query, samples(query)),
+    windows,
     gpus,
     gpu: (uuid) => Effect.map(gpus({ uuid }), (found) => Option.fromNullable(found[0])),
     metricNames: (uuid) =>

@@ -5,37 +5,12 @@
  */
 import { Chunk, Option, Stream } from "effect"
 import type { Sample } from "../../protocol/Sample.ts"
-import { compareUtf8, type Series } from "../../protocol/Series.ts"
+import type { Series } from "../../protocol/Series.ts"
 import type { TimeNs } from "../../protocol/Time.ts"
-import type { Aggregate, Grouping, WindowQuery, WindowValue } from "../TelemetryStore.ts"
+import type { Aggregate, WindowQuery, WindowValue } from "../TelemetryStore.ts"
+import { compareWindows, groupOf, percentile, percentileShares, windowStart } from "./windowing.ts"
 
-/** The start of the window that holds an instant: the multiple of `windowNs` at or below it. */
-export const windowStart = (timeNs: TimeNs, windowNs: TimeNs): TimeNs => {
-  const rest = timeNs % windowNs
-  return timeNs - (rest < 0n ? rest + windowNs : rest)
-}
-
-/** What a series is told apart by. */
-export const groupOf = (series: Series, groupBy: Grouping): string => {
-  switch (groupBy) {
-    case "gpu":
-      return series.uuid
-    case "host":
-      return series.hostname
-    case "model":
-      return series.modelName
-    case "metric":
-      return ""
-  }
-}
-
-/** The ascending order of windows: start, metric, group. */
-export const compareWindows = (a: Omit<WindowValue, "value">, b: Omit<WindowValue, "value">): number =>
-  a.startNs < b.startNs
-    ? -1
-    : a.startNs > b.startNs
-      ? 1
-      : compareUtf8(a.metricName, b.metricName) || compareUtf8(a.group, b.group)
+export { windowStart }
 
 /** Takes the values of a window in the order of the query, and tells what they come to. */
 interface Accumulator {
@@ -90,16 +65,6 @@ class Earliest implements Accumulator {
   }
 }
 
-/** The value at a share of the way through ascending values, between two of them by linear interpolation. */
-export const percentile = (ascending: ArrayLike<number>, share: number): number => {
-  const place = share * (ascending.length - 1)
-  const below = Math.floor(place)
-  const above = Math.ceil(place)
-  return below === above
-    ? ascending[below]!
-    : ascending[below]! * (above - place) + ascending[above]! * (place - below)
-}
-
 class Percentile implements Accumulator {
   private readonly values: Array<number> = []
   constructor(private readonly share: number) {}
@@ -112,9 +77,6 @@ class Percentile implements Accumulator {
     return percentile(new Float64Array(this.values).sort(), this.share)
   }
 }
-
-/** Shares of the percentiles. */
-export const percentileShares = { p50: 0.5, p95: 0.95, p99: 0.99 } as const
 
 const accumulatorOf = (aggregate: Aggregate, isAscending: boolean): Accumulator => {
   switch (aggregate) {

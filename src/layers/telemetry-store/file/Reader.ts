@@ -4,6 +4,7 @@
  * A page walks the samples of one GPU, or the index over time for all GPUs, from where it begins; only samples of one instant
  * are sorted. Which series are wanted is looked up first: nothing is walked for none, and nothing beyond their newest.
  */
+import type { Series } from "../../../protocol/Series.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
 import type { SampleFilter, SampleOrder } from "../../TelemetryStore.ts"
 import { type Connection, inTransaction } from "./database.ts"
@@ -14,6 +15,8 @@ import { sortKey, textKey } from "./sort-key.ts"
 
 /** Series that the store is told of before it is told to forget them all. */
 const toldSeriesMax = 200_000
+/** Series that are remembered for windows; above it all are forgotten. */
+const parsedSeriesMax = 50_000
 
 /** A condition and what is bound in it. */
 interface Condition {
@@ -25,6 +28,8 @@ interface Condition {
 export interface Range {
   readonly from: string
   readonly where: Condition
+  /** Which rows are walked; those of `where` are among them. */
+  readonly walked: Condition
   readonly startNs: TimeNs
   readonly endNs: TimeNs
 }
@@ -46,6 +51,7 @@ const textEquals = (column: string, text: string | undefined): Condition | undef
 export class Reader {
   private readonly statements: Statements
   private readonly told = new Set<number>()
+  private readonly parsed = new Map<number, Series>()
 
   constructor(connection: Connection) {
     this.statements = new Statements(connection)
@@ -87,6 +93,7 @@ export class Reader {
     return {
       from: gpu === undefined ? "samples s INDEXED BY samples_ts" : "samples s",
       where: conditions(equals("s.gpu", gpu), ofSeries),
+      walked: conditions(equals("s.gpu", gpu)),
       startNs,
       endNs
     }
@@ -105,6 +112,22 @@ export class Reader {
   newest({ oldestNs, filter }: Requests["newest"]["request"]): TimeNs | undefined {
     const range = this.range(filter, oldestNs)
     return range === undefined ? undefined : this.nth(range, "desc", 0)
+  }
+
+  /** A series that is in the file. */
+  series(sid: number): Series {
+    let series = this.parsed.get(sid)
+    if (series === undefined) {
+      series = parseSeries(this.seriesKey(sid))
+      if (this.parsed.size >= parsedSeriesMax) this.parsed.clear()
+      this.parsed.set(sid, series)
+    }
+    return series
+  }
+
+  /** Gives every row of a query to `use`. */
+  each<Row>(sql: string, values: ReadonlyArray<Value>, use: (row: Row) => void, hasBigints: boolean): void {
+    this.statements.each(sql, values, use, hasBigints)
   }
 
   /** Time of a sample of a range, counted from its beginning. */
@@ -234,6 +257,10 @@ export class Reader {
     }
   }
 
+  private seriesKey(sid: number): string {
+    return this.statements.row<[string]>("SELECT series FROM series WHERE sid = ?", sid)![0]
+  }
+
   private columns(rows: ReadonlyArray<[bigint, bigint, number]>): Columns {
     const isForgetful = this.told.size > toldSeriesMax
     if (isForgetful) this.told.clear()
@@ -251,10 +278,7 @@ export class Reader {
       columns.values[i] = value
       if (this.told.has(number)) continue
       this.told.add(number)
-      newSeries.push([
-        number,
-        this.statements.row<[string]>("SELECT series FROM series WHERE sid = ?", sid)![0]
-      ])
+      newSeries.push([number, this.seriesKey(number)])
     }
     return { ...columns, newSeries, isForgetful }
   }

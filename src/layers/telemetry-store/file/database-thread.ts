@@ -14,6 +14,7 @@ import {
 } from "./messages.ts"
 import { Reader } from "./Reader.ts"
 import { Writer } from "./Writer.ts"
+import { windowSlice } from "./windows.ts"
 
 const { role, directory } = workerData as ThreadOptions
 const port = parentPort!
@@ -42,6 +43,8 @@ const answerAsReader =
           return reader.page(request)
         case "newest":
           return reader.newest(request)
+        case "windows":
+          return windowSlice(reader, request)
         case "gpus":
           return reader.gpus(request)
         case "metricNames":
