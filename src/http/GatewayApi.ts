@@ -5,10 +5,10 @@
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "@effect/platform"
 import { describeApi } from "./Document.ts"
 import {
+  AggregatedTelemetryPage,
   GpuDetails,
   GpuIds,
   Health,
-  MetricNames,
   Metrics,
   Ready,
   Stats,
@@ -16,7 +16,13 @@ import {
   TelemetryPage
 } from "./gateway/Answers.ts"
 import { describeExport } from "./gateway/Document.ts"
-import { ExportParameters, GpuPath, GpusParameters, TelemetryParameters } from "./gateway/Parameters.ts"
+import {
+  ExportParameters,
+  FleetTelemetryParameters,
+  GpuPath,
+  GpusParameters,
+  TelemetryParameters
+} from "./gateway/Parameters.ts"
 import { documented, operations } from "./OperationsApi.ts"
 import { BadRequest, InternalError, NotFound, Unavailable } from "./Problem.ts"
 
@@ -45,20 +51,20 @@ const gpus = HttpApiGroup.make("gpus")
         documented(
           "getGpu",
           "Describe a GPU",
-          "A GPU as its newest sample describes it; 404 where none is retained."
+          "A GPU as its newest sample describes it, and whether that is older than it should be; 404 where none is retained."
         )
       )
   )
   .add(
     HttpApiEndpoint.get("metrics", "/api/v1/gpus/:id/metrics")
       .setPath(GpuPath)
-      .addSuccess(MetricNames)
+      .addSuccess(Metrics)
       .addError(Unavailable)
       .annotateContext(
         documented(
           "listGpuMetrics",
           "List the metrics of a GPU",
-          "Names of the metrics of which samples of this GPU are retained; an empty list where the GPU is not known."
+          "Names of the metrics of which samples of this GPU are retained, with type, unit and meaning where they are known; an empty list where the GPU is not known."
         )
       )
   )
@@ -88,17 +94,33 @@ const telemetry = HttpApiGroup.make("telemetry")
       .setPath(GpuPath)
       .setUrlParams(TelemetryParameters)
       .addSuccess(TelemetryPage)
+      .addSuccess(AggregatedTelemetryPage)
       .addError(BadRequest)
       .addError(Unavailable)
       .annotateContext(
         documented(
           "getGpuTelemetry",
           "Page through the samples of a GPU",
-          "Samples of a GPU, newest first unless `order` says otherwise; pages neither repeat nor skip a sample while the data stands still, and with `cursor` also while it grows. An empty list where the GPU is not known."
+          "Samples of a GPU, newest first unless `order` says otherwise; pages neither repeat nor skip a sample while the data stands still, and with `cursor` also while it grows. With `window` and `aggregate`, a value for each window and metric instead. An empty list where the GPU is not known."
         )
       )
   )
   .add(exportTelemetry)
+  .add(
+    HttpApiEndpoint.get("fleetPage", "/api/v1/telemetry")
+      .setUrlParams(FleetTelemetryParameters)
+      .addSuccess(TelemetryPage)
+      .addSuccess(AggregatedTelemetryPage)
+      .addError(BadRequest)
+      .addError(Unavailable)
+      .annotateContext(
+        documented(
+          "getTelemetry",
+          "Page through the samples of all GPUs",
+          "Samples of all GPUs, as those of one. With `window` and `aggregate`, a value for each window, metric and group instead: windows are aligned to the Unix epoch in UTC, named by their start, cut at `start_time` and `end_time`, and left out where they hold no sample."
+        )
+      )
+  )
   .annotateContext(
     OpenApi.annotations({ title: "Telemetry", description: "Samples, by page and as a whole" })
   )

@@ -9,13 +9,16 @@ export class GatewayConfig extends Context.Tag("telemetry/GatewayConfig")<
     readonly defaultLimit: number
     /** Rows of any page at most; a larger `limit` is served as this. */
     readonly maxLimit: number
+    /** Within which a live GPU has a new sample; one whose newest is older is told to be stale. */
+    readonly expectedIntervalMs: number
   }
 >() {
   static readonly defaults: GatewayConfig["Type"] = {
     ...listenDefaults,
     port: 8080,
     defaultLimit: 100,
-    maxLimit: 1000
+    maxLimit: 1000,
+    expectedIntervalMs: 60_000
   }
 
   /** The defaults but for what is given. */

@@ -78,3 +78,9 @@ export const collectorWritesMax = 2
 /** The wait before the first and before every later attempt of what failed; it doubles in between. */
 export const retryDelayMsMin = 100
 export const retryDelayMsMax = 10_000
+
+/** Windows between the first and the last of an aggregation over REST; what Prometheus allows of points. */
+export const aggregateWindowsMax = 11_000
+/** The shortest and the longest of such windows. */
+export const aggregateWindowMsMin = 1
+export const aggregateWindowMsMax = 365 * 24 * 3_600_000

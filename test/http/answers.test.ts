@@ -2,10 +2,10 @@ import { expect, it } from "@effect/vitest"
 import { Effect, Layer, Option, Schema } from "effect"
 import { gatewayDocument } from "../../src/http/GatewayDocument.ts"
 import {
+  AggregatedTelemetryPage,
   GpuDetails,
   GpuIds,
   Health,
-  MetricNames,
   Metrics,
   Ready,
   Stats,
@@ -29,9 +29,10 @@ const fleet = storeOf([
 const operations: Record<string, readonly [path: string, Schema.Schema.AnyNoContext]> = {
   "/api/v1/gpus": ["/api/v1/gpus?limit=1", GpuIds],
   "/api/v1/gpus/{id}": ["/api/v1/gpus/GPU-1", GpuDetails],
-  "/api/v1/gpus/{id}/metrics": ["/api/v1/gpus/GPU-1/metrics", MetricNames],
+  "/api/v1/gpus/{id}/metrics": ["/api/v1/gpus/GPU-1/metrics", Metrics],
   "/api/v1/gpus/{id}/telemetry": ["/api/v1/gpus/GPU-1/telemetry?limit=2", TelemetryPage],
   "/api/v1/gpus/{id}/telemetry/export": ["/api/v1/gpus/GPU-1/telemetry/export", TelemetryExport],
+  "/api/v1/telemetry": ["/api/v1/telemetry?window=1m&aggregate=mean&limit=2", AggregatedTelemetryPage],
   "/api/v1/metrics": ["/api/v1/metrics", Metrics],
   "/api/v1/stats": ["/api/v1/stats", Stats],
   "/health": ["/health", Health],
@@ -99,7 +100,27 @@ it.live("a GPU is described as its newest sample tells", () =>
       model_name: "NVIDIA A100",
       hostname: "host-2",
       first_seen: "2025-07-18T20:42:39Z",
-      last_seen: "2025-07-18T20:42:39Z"
+      last_seen: "2025-07-18T20:42:39Z",
+      age_seconds: expect.any(Number),
+      stale: true
+    })
+  }).pipe(Effect.provide(gatewayOver(fleet)))
+)
+
+it.live("the metrics of a GPU are told with what they mean", () =>
+  Effect.gen(function* () {
+    expect((yield* send("/api/v1/gpus/GPU-1/metrics")).json).toEqual({
+      data: ["DCGM_FI_DEV_GPU_UTIL", "SOMETHING_ELSE"],
+      count: 2,
+      metrics: [
+        {
+          name: "DCGM_FI_DEV_GPU_UTIL",
+          type: "gauge",
+          unit: "percent",
+          help: "Share of time in which a kernel was running"
+        },
+        { name: "SOMETHING_ELSE" }
+      ]
     })
   }).pipe(Effect.provide(gatewayOver(fleet)))
 )
@@ -107,7 +128,7 @@ it.live("a GPU is described as its newest sample tells", () =>
 it.live("an unknown id is 404 at the GPU and an empty list below it", () =>
   Effect.gen(function* () {
     expect((yield* send("/api/v1/gpus/GPU-0")).status).toBe(404)
-    expect((yield* send("/api/v1/gpus/GPU-0/metrics")).json).toEqual({ data: [], count: 0 })
+    expect((yield* send("/api/v1/gpus/GPU-0/metrics")).json).toEqual({ data: [], count: 0, metrics: [] })
     expect((yield* send("/api/v1/gpus/GPU-0/telemetry")).json).toEqual({ data: [], count: 0 })
     expect((yield* send("/api/v1/gpus/GPU-0/telemetry/export")).json).toEqual({ data: [], count: 0 })
   }).pipe(Effect.provide(gatewayOver(fleet)))

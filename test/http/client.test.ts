@@ -93,6 +93,41 @@ it.live("all pages together are the whole result, each asked for when it is read
   }).pipe(Effect.provide(gatewayOver(storeOf(many))))
 )
 
+it.live("samples of all GPUs are read as those of one", () =>
+  Effect.gen(function* () {
+    const { client } = yield* connected
+    const urlParams = { order: "asc", limit: 10 } as const
+    const page = yield* client.telemetry.fleetPage({ urlParams: { ...urlParams, uuid: "GPU-1" } })
+    expect(page.data.map(({ value }) => value)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    const all = yield* collect(client.telemetry.fleetAll({ urlParams }))
+    expect(all.map(({ value }) => value)).toEqual([...many.map(({ value }) => value), 100])
+  }).pipe(Effect.provide(gatewayOver(storeOf([...many, sampleAt(90, { uuid: "GPU-2" }, 100)]))))
+)
+
+it.live("windows are typed values, page by page", () =>
+  Effect.gen(function* () {
+    const { client, asked } = yield* connected
+    const urlParams = { window: 10n * secondNs, aggregate: "mean", order: "asc", limit: 2 } as const
+    const windows = yield* collect(client.telemetry.windows({ path, urlParams }))
+    expect(windows.map(({ timestamp, value }) => [timestamp.slice(17, 19), value])).toEqual([
+      ["30", 2.5],
+      ["40", 10.5],
+      ["50", 20]
+    ])
+    expect(asked).toHaveLength(2)
+    const byModel = { ...urlParams, window: 60n * secondNs, group_by: "model" } as const
+    expect(yield* collect(client.telemetry.fleetWindows({ urlParams: byModel }))).toMatchObject([
+      { model_name: "NVIDIA H100 80GB HBM3", value: 12, unit: "percent" }
+    ])
+    const none = client.telemetry.windows({ path: { id: "GPU-0" }, urlParams })
+    expect(yield* collect(none)).toEqual([])
+    const refused = client.telemetry.windows({ path, urlParams: { ...urlParams, window: 1n } })
+    expect(
+      yield* Effect.catchTag(Stream.runDrain(refused), "BadRequest", ({ status }) => Effect.succeed(status))
+    ).toBe(400)
+  }).pipe(Effect.provide(gatewayOver(storeOf(many))))
+)
+
 it.live("an export is the same samples, and its file the bytes that the gateway sends", () =>
   Effect.gen(function* () {
     const { client } = yield* connected

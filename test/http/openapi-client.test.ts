@@ -29,8 +29,19 @@ const cursor: string | undefined = gpus.data?.next_cursor
 const page = await client.GET("/api/v1/gpus/{id}/telemetry", {
   params: { path, query: { order: "asc", start_time: "2025-07-18T20:42:34Z", gpu_id: 0 } }
 })
-const samples: Array<components["schemas"]["Metric"]> = page.data?.data ?? []
+const answered = page.data
+if (answered === undefined || "window" in answered) throw new Error("expected samples")
+const samples: Array<components["schemas"]["Metric"]> = answered.data
 const hosts: Array<string> = samples.map(({ hostname }) => hostname)
+
+const windows = await client.GET("/api/v1/telemetry", {
+  params: { query: { window: "1m", aggregate: "max", group_by: "host" } }
+})
+if (windows.data === undefined || !("window" in windows.data)) throw new Error("expected windows")
+const hottest: Array<[string | undefined, number]> = windows.data.data.map((row) => [row.hostname, row.value])
+
+const gpu = await client.GET("/api/v1/gpus/{id}", { params: { path } })
+const stale: boolean | undefined = gpu.data?.stale
 
 const unknown = await client.GET("/api/v1/gpus/{id}", { params: { path: { id: "GPU-0" } } })
 const code: "not_found" | "unavailable" | "internal_error" | undefined = unknown.error?.error
@@ -51,10 +62,12 @@ const rejected: number | undefined = stats.data?.rejects["bad_value"]
 samples[0]?.host_name
 // @ts-expect-error: no such order
 await client.GET("/api/v1/gpus/{id}/telemetry", { params: { path, query: { order: "newest" } } })
+// @ts-expect-error: no such aggregate
+await client.GET("/api/v1/telemetry", { params: { query: { window: "1m", aggregate: "average" } } })
 // @ts-expect-error: which GPU?
 const incomplete = () => client.GET("/api/v1/gpus/{id}/metrics", {})
 
-console.log(JSON.stringify({ firstGpu, cursor, hosts, code, text, kind, rejected: rejected ?? 0 }))
+console.log(JSON.stringify({ firstGpu, cursor, hosts, hottest, stale, code, text, kind, rejected: rejected ?? 0 }))
 `
 
 const compilerOptions = {
@@ -91,6 +104,8 @@ it.scopedLive("types generated from the document compile, say what is answered, 
       firstGpu: "GPU-1",
       cursor: expect.any(String),
       hosts: ["host-1", "host-1"],
+      hottest: [["host-1", 1]],
+      stale: true,
       code: "not_found",
       text: expect.stringMatching(/^Timestamp,(.*\n){3}$/),
       kind: "gauge",

@@ -9,16 +9,17 @@ import { gatewayOver, logged, send, storeOf, storeWith, unavailable } from "./Te
 const empty = storeOf([])
 
 const telemetry = "/api/v1/gpus/GPU-1/telemetry"
+const fleet = "/api/v1/telemetry"
 const wrong: ReadonlyArray<readonly [path: string, parameter: string, value: string]> = [
   ["/api/v1/gpus", "limit", "0"],
-  ...[telemetry, `${telemetry}/export`].flatMap((path) => [
+  ...[telemetry, `${telemetry}/export`, fleet].flatMap((path) => [
     ...["yesterday", "2025-07-18", "2025-07-18T20:42:34", "2025-02-30T00:00:00Z", "1752871354", ""].flatMap(
       (value) => [[path, "start_time", value] as const, [path, "end_time", value] as const]
     ),
     ...["-1", "1.5", "x", "0x1", ""].map((value) => [path, "gpu_id", value] as const),
     ...["ASC", "up", ""].map((value) => [path, "order", value] as const)
   ]),
-  ...["/api/v1/gpus", telemetry].flatMap((path) => [
+  ...["/api/v1/gpus", telemetry, fleet].flatMap((path) => [
     ...["0", "-1", "1.5", "1e3", "ten", " 5", "NaN", ""].map((value) => [path, "limit", value] as const),
     ...["-1", "0.5", "x", ""].map((value) => [path, "offset", value] as const)
   ]),
@@ -39,18 +40,18 @@ it.live("a wrong parameter is answered with its name, its value and what is acce
 
 it.live("a repeated parameter is refused, an unknown one ignored", () =>
   Effect.gen(function* () {
-    for (const path of ["/api/v1/gpus", telemetry, `${telemetry}/export`]) {
+    for (const path of ["/api/v1/gpus", telemetry, `${telemetry}/export`, fleet]) {
       const twice = yield* send(`${path}?hostname=a&hostname=b`)
       expect(twice.status).toBe(400)
       expect(twice.json.detail).toMatch(/^hostname: .*several values/)
-      expect((yield* send(`${path}?window=5m&x=1&x=2&__proto__=3&constructor=4`)).status).toBe(200)
+      expect((yield* send(`${path}?unit=5m&x=1&x=2&__proto__=3&constructor=4`)).status).toBe(200)
     }
   }).pipe(Effect.provide(gatewayOver(empty)))
 )
 
 it.live("a range that ends before it starts is refused", () =>
   Effect.gen(function* () {
-    for (const path of [telemetry, `${telemetry}/export`]) {
+    for (const path of [telemetry, `${telemetry}/export`, fleet]) {
       const answer = yield* send(`${path}?start_time=2025-07-18T20:42:35Z&end_time=2025-07-18T20:42:34Z`)
       expectProblem(answer, BadRequest)
       expect(answer.json.detail).toMatch(/^start_time: .*end_time/)
@@ -99,6 +100,7 @@ it.live("a known path with another method is a 405 that names the methods", () =
 
 const storePaths = [
   ...["/api/v1/gpus", "/api/v1/gpus/GPU-1", "/api/v1/gpus/GPU-1/metrics", telemetry, `${telemetry}/export`],
+  ...[fleet, `${fleet}?window=1m&aggregate=mean`, `${telemetry}?window=1m&aggregate=mean`],
   ...["/api/v1/metrics", "/api/v1/stats", "/ready"]
 ]
 
@@ -106,6 +108,7 @@ const storeThatIs = (failing: Effect.Effect<never, typeof unavailable>) =>
   storeWith({
     page: () => failing,
     samples: () => Stream.fromEffect(failing),
+    windows: () => Stream.fromEffect(failing),
     gpus: () => failing,
     gpu: () => failing,
     metricNames: () => failing,
@@ -136,6 +139,7 @@ for (const [how, store] of [
     storeWith({
       page: throwing,
       samples: throwing,
+      windows: throwing,
       gpus: throwing,
       gpu: throwing,
       metricNames: throwing,
@@ -166,6 +170,7 @@ it.live("a page in front of the router is what the router would answer", () =>
     for (const query of [
       ...["", "?", "?limit=2", "?limit=2&order=asc", "?offset=1", "?hostname=host+1", "?hostname=host%201"],
       ...["?limit=0", "?limit=1&limit=2", "?order=", "?start_time=x", "?hostname=%E0%A4%A", "?&&=&limit=1"],
+      ...["?window=1m&aggregate=mean", "?window=1m", "?aggregate=mean", "?window=x&aggregate=mean"],
       ...[`?cursor=${cursor}`, "?cursor=x", "?start_time=2025-07-18T20:42:35Z&end_time=2025-07-18T20:42:34Z"]
     ]) {
       const inFront = yield* send(telemetry + query)

@@ -3,6 +3,7 @@ import { Schema } from "effect"
 import { MetricObject } from "../../protocol/Sample.ts"
 import { instant, number, text } from "../Fields.ts"
 import { RejectCounts } from "../Rejections.ts"
+import { aggregateNames, groupNames } from "./Parameters.ts"
 
 const uuidExample = "GPU-5fd4f087-86f3-7a43-b711-4771313afc50"
 const metricExample = "DCGM_FI_DEV_GPU_UTIL"
@@ -30,18 +31,19 @@ export const GpuDetails = Schema.Struct({
   model_name: text("Model of the GPU", "NVIDIA H100 80GB HBM3"),
   hostname: text("Host that the GPU is in", "mtv5-dgx1-hgpu-031"),
   first_seen: instant("Time of its oldest retained sample", "2025-07-18T20:42:34Z"),
-  last_seen: instant("Time of its newest sample", "2025-07-18T20:52:34.25Z")
+  last_seen: instant("Time of its newest sample", "2025-07-18T20:52:34.25Z"),
+  age_seconds: Schema.NonNegative.annotations({
+    description:
+      "How long that is ago, to the millisecond; 0 where it lies ahead of the clock of the gateway",
+    examples: [12.5]
+  }),
+  stale: Schema.Boolean.annotations({
+    description:
+      "Whether that is longer ago than EXPECTED_INTERVAL, within which a live GPU has a new sample",
+    examples: [false]
+  })
 }).annotations({ identifier: "Gpu", description: "A GPU as its newest sample describes it" })
 export interface GpuDetails extends Schema.Schema.Type<typeof GpuDetails> {}
-
-export const MetricNames = Schema.Struct({
-  data: Schema.Array(Schema.String).annotations({
-    description: "Names of the metrics, ascending",
-    examples: [[metricExample]]
-  }),
-  count
-}).annotations({ identifier: "MetricNames", description: "Metrics of which samples are retained" })
-export interface MetricNames extends Schema.Schema.Type<typeof MetricNames> {}
 
 const MetricDescription = Schema.Struct({
   name: text("Name of the DCGM field", metricExample),
@@ -61,7 +63,10 @@ const MetricDescription = Schema.Struct({
 }).annotations({ identifier: "MetricDescription", description: "What a metric means" })
 
 export const Metrics = Schema.Struct({
-  data: MetricNames.fields.data,
+  data: Schema.Array(Schema.String).annotations({
+    description: "Names of the metrics, ascending",
+    examples: [[metricExample]]
+  }),
   count,
   metrics: Schema.Array(MetricDescription).annotations({
     description: "What each of them means, in the same order",
@@ -76,7 +81,7 @@ export const Metrics = Schema.Struct({
       ]
     ]
   })
-}).annotations({ identifier: "Metrics", description: "Metrics across all GPUs" })
+}).annotations({ identifier: "Metrics", description: "Metrics of which samples are retained" })
 export interface Metrics extends Schema.Schema.Type<typeof Metrics> {}
 
 const { device, model_name, hostname, container, pod, namespace } = MetricObject.fields
@@ -124,6 +129,60 @@ export const TelemetryPage = Schema.Struct({
   next_cursor: nextCursor
 }).annotations({ identifier: "TelemetryPage", description: "A page of samples" })
 export interface TelemetryPage extends Schema.Schema.Type<typeof TelemetryPage> {}
+
+export const AggregatedMetric = Schema.Struct({
+  timestamp: instant("Start of the window", "2025-07-18T20:42:00Z"),
+  metric_name: text("Name of the DCGM field", metricExample),
+  uuid: Schema.optional(text("UUID of the GPU; only where grouped by `gpu`", uuidExample)),
+  hostname: Schema.optional(
+    text("Host that the GPUs are in; only where grouped by `host`", "mtv5-dgx1-hgpu-031")
+  ),
+  model_name: Schema.optional(
+    text("Model of the GPUs; only where grouped by `model`", "NVIDIA H100 80GB HBM3")
+  ),
+  value: Schema.Number.annotations({
+    description:
+      "What the values in the window come to; a sum that no number can hold is the nearest that there is",
+    examples: [62.5]
+  }),
+  unit: Schema.optional(
+    text("Unit of the value; left out where the field is not known, and for a count", "percent")
+  )
+}).annotations({
+  identifier: "AggregatedMetric",
+  description:
+    "One value for the samples of one metric and group within one window. A text that no sample told is empty"
+})
+export interface AggregatedMetric extends Schema.Schema.Type<typeof AggregatedMetric> {}
+
+export const AggregatedTelemetryPage = Schema.Struct({
+  data: Schema.Array(AggregatedMetric).annotations({
+    description: "The windows that hold samples, in the order that was asked for",
+    examples: [
+      [
+        {
+          timestamp: "2025-07-18T20:42:00Z",
+          metric_name: metricExample,
+          uuid: uuidExample,
+          value: 62.5,
+          unit: "percent"
+        }
+      ]
+    ]
+  }),
+  count,
+  window: text("Length of the windows; no page of samples has this field", "1m"),
+  aggregate: Schema.Literal(...aggregateNames).annotations({
+    description: "What the values of a window became",
+    examples: ["mean"]
+  }),
+  group_by: Schema.Literal(...groupNames).annotations({
+    description: "What the samples of a metric were told apart by",
+    examples: ["gpu"]
+  }),
+  next_cursor: nextCursor
+}).annotations({ identifier: "AggregatedTelemetryPage", description: "A page of aggregated samples" })
+export interface AggregatedTelemetryPage extends Schema.Schema.Type<typeof AggregatedTelemetryPage> {}
 
 export const TelemetryExport = Schema.Struct({ data: samples, count }).annotations({
   identifier: "TelemetryExport",

@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto"
 import { Either, Option, Schema } from "effect"
+import type { WindowValue } from "../../layers/TelemetryStore.ts"
 import type { Sample } from "../../protocol/Sample.ts"
 import { seriesKey, sortLabels } from "../../protocol/Series.ts"
 import { timeNsMax, timeNsMin } from "../../protocol/Time.ts"
@@ -41,7 +42,7 @@ const decode = (
     ? Either.right(parts.slice(1))
     : Either.left(
         BadRequest.because(
-          `cursor: expected a next_cursor of the same query (filters and order), got ${shown(cursor)} of another`
+          `cursor: expected a next_cursor of the same query (filters, order and windows), got ${shown(cursor)} of another`
         )
       )
 }
@@ -63,8 +64,9 @@ export const readGpuCursor = (
   )
 
 const Text = Schema.String
+const Integer = Schema.String.pipe(Schema.pattern(/^-?\d{1,19}$/))
 const SamplePlace = Schema.Tuple(
-  Schema.String.pipe(Schema.pattern(/^-?\d{1,19}$/)),
+  Integer,
   // In the order of seriesKey.
   Schema.Tuple(
     ...[Text, Text, Text, Schema.NullOr(Schema.NonNegativeInt)],
@@ -97,4 +99,29 @@ export const readSampleCursor = (
         ...{ container, pod, namespace, labels: sortLabels(labels) }
       }
     })
+  })
+
+/** Which window of a result, whatever its value. */
+export type WindowPlace = Omit<WindowValue, "value">
+
+const readWindowPlace = Schema.decodeUnknownOption(Schema.Tuple(Integer, Text, Text))
+
+/** The cursor behind a window in a result. */
+export const windowCursor = (
+  query: ReadonlyArray<unknown>,
+  { startNs, metricName, group }: WindowPlace
+): string => encode(query, `"${startNs}",${JSON.stringify(metricName)},${JSON.stringify(group)}`)
+
+/** The window that a cursor of this query stands behind. */
+export const readWindowCursor = (
+  cursor: string,
+  query: ReadonlyArray<unknown>
+): Either.Either<WindowPlace, BadRequest> =>
+  Either.flatMap(decode(cursor, query), (place) => {
+    const read = readWindowPlace(place)
+    if (Option.isNone(read)) return malformed(cursor)
+    const [start, metricName, group] = read.value
+    const startNs = BigInt(start)
+    // The first window that there can be starts before the first instant that is carried.
+    return startNs > timeNsMax ? malformed(cursor) : Either.right({ startNs, metricName, group })
   })

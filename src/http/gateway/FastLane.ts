@@ -2,8 +2,8 @@
  * Pages of samples, answered in front of the router: dashboards ask for them all the time, and routing one through
  * HttpApi costs several times what the page itself does.
  *
- * It answers only what went well. Whatever else comes up (a parameter that is wrong, an id with escapes, a store that fails)
- * is left to the router, which reads the same parameters by the same Schema and builds the page by the same function.
+ * It answers only what went well. Whatever else comes up (a parameter that is wrong, an id with escapes, windows, a store that
+ * fails) is left to the router, which reads the same parameters by the same Schema and builds the page by the same function.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { parse } from "node:querystring"
@@ -17,6 +17,9 @@ const telemetryUrl = /^\/api\/v1\/gpus\/([\w.-]+)\/telemetry(?:\?([^#;]*))?$/
 
 const readParameters = Schema.decodeUnknownEither(TelemetryParameters)
 const noParameters: TelemetryParameters = {}
+
+const isAggregated = ({ window, aggregate }: TelemetryParameters): boolean =>
+  window !== undefined || aggregate !== undefined
 
 /** Takes a request, or answers `false` and leaves it untouched. */
 export type Lane = (
@@ -36,7 +39,7 @@ export const make: Effect.Effect<Lane, never, TelemetryStore | GatewayConfig> = 
     const match = telemetryUrl.exec(request.url!)
     if (match === null) return false
     const parameters = match[2] ? readParameters(parse(match[2])) : Either.right(noParameters)
-    if (Either.isLeft(parameters)) return false
+    if (Either.isLeft(parameters) || isAggregated(parameters.right)) return false
 
     let ended = false
     const cancel = runCallback(telemetryPage(store, config, match[1]!, parameters.right), {

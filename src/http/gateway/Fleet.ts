@@ -2,21 +2,15 @@
 import { HttpApiBuilder } from "@effect/platform"
 import { Effect, Option } from "effect"
 import { TelemetryStore } from "../../layers/TelemetryStore.ts"
-import { dcgmCatalogue } from "../../protocol/DcgmCatalogue.ts"
 import { formatTime } from "../../protocol/Time.ts"
 import { orUnavailable } from "../Dependencies.ts"
 import { GatewayApi } from "../GatewayApi.ts"
 import { rejectCounts } from "../RejectsHandlers.ts"
-import type { Metrics, Stats } from "./Answers.ts"
+import type { Stats } from "./Answers.ts"
+import { describeMetrics } from "./MetricDescriptions.ts"
 
 const metrics = Effect.gen(function* () {
-  const data = yield* orUnavailable((yield* TelemetryStore).metricNames(Option.none()))
-  const answer: Metrics = {
-    data,
-    count: data.length,
-    metrics: data.map((name) => dcgmCatalogue.get(name) ?? { name })
-  }
-  return answer
+  return describeMetrics(yield* orUnavailable((yield* TelemetryStore).metricNames(Option.none())))
 })
 
 const stats = Effect.gen(function* () {

@@ -1,6 +1,6 @@
 /** Handlers of the GPUs: the list, one of them, and its metrics. */
 import { HttpApiBuilder } from "@effect/platform"
-import { Effect, Either, Option } from "effect"
+import { Clock, Effect, Either, Option } from "effect"
 import { type Gpu, TelemetryStore } from "../../layers/TelemetryStore.ts"
 import { compareUtf8 } from "../../protocol/Series.ts"
 import { formatTime } from "../../protocol/Time.ts"
@@ -10,19 +10,24 @@ import { GatewayConfig } from "../GatewayConfig.ts"
 import { BadRequest, NotFound, shown } from "../Problem.ts"
 import type { GpuDetails, GpuIds } from "./Answers.ts"
 import { gpuCursor, readGpuCursor } from "./Cursor.ts"
+import { describeMetrics } from "./MetricDescriptions.ts"
 import type { GpusParameters } from "./Parameters.ts"
+import { given } from "./Query.ts"
 
-const given = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
-
-const describe = (gpu: Gpu): GpuDetails => ({
-  uuid: gpu.uuid,
-  ...(gpu.gpuId === undefined ? {} : { gpu_id: gpu.gpuId }),
-  device: gpu.device,
-  model_name: gpu.modelName,
-  hostname: gpu.hostname,
-  first_seen: formatTime(gpu.firstSeenNs),
-  last_seen: formatTime(gpu.lastSeenNs)
-})
+const describe = (gpu: Gpu, nowMs: number, expectedIntervalMs: number): GpuDetails => {
+  const ageNs = BigInt(Math.floor(nowMs)) * 1_000_000n - gpu.lastSeenNs
+  return {
+    uuid: gpu.uuid,
+    ...(gpu.gpuId === undefined ? {} : { gpu_id: gpu.gpuId }),
+    device: gpu.device,
+    model_name: gpu.modelName,
+    hostname: gpu.hostname,
+    first_seen: formatTime(gpu.firstSeenNs),
+    last_seen: formatTime(gpu.lastSeenNs),
+    age_seconds: ageNs > 0n ? Number(ageNs / 1_000_000n) / 1_000 : 0,
+    stale: ageNs > BigInt(expectedIntervalMs) * 1_000_000n
+  }
+}
 
 /** Where a page of these GPUs, ascending by UUID, starts. */
 const startOf = (
@@ -61,15 +66,15 @@ const list = Effect.fnUntraced(function* (parameters: GpusParameters) {
 })
 
 const details = Effect.fnUntraced(function* (uuid: string) {
+  const { expectedIntervalMs } = yield* GatewayConfig
   const found = yield* orUnavailable((yield* TelemetryStore).gpu(uuid))
   return Option.isSome(found)
-    ? describe(found.value)
+    ? describe(found.value, yield* Clock.currentTimeMillis, expectedIntervalMs)
     : yield* Effect.fail(NotFound.because(`no GPU ${shown(uuid)} is known`))
 })
 
 const metrics = Effect.fnUntraced(function* (uuid: string) {
-  const data = yield* orUnavailable((yield* TelemetryStore).metricNames(Option.some(uuid)))
-  return { data, count: data.length }
+  return describeMetrics(yield* orUnavailable((yield* TelemetryStore).metricNames(Option.some(uuid))))
 })
 
 export const layer = HttpApiBuilder.group(GatewayApi, "gpus", (handlers) =>

@@ -5,6 +5,9 @@
  * was meant. An empty text filter restricts nothing, as in the earlier system.
  */
 import { ParseResult, Schema } from "effect"
+import type { Aggregate, Grouping } from "../../layers/TelemetryStore.ts"
+import { formatDurationNs, parseDurationNs } from "../../protocol/Duration.ts"
+import { aggregateWindowMsMax, aggregateWindowMsMin } from "../../protocol/Limits.ts"
 import { formatTime, parseTime } from "../../protocol/Time.ts"
 import { shown } from "../Problem.ts"
 
@@ -83,15 +86,17 @@ const text = (description: string, example: string) =>
     print: (value) => value
   })
 
+/** One of some words; the first is what counts without it, where there is such a thing. */
 const oneOf = <const Literals extends readonly [string, ...Array<string>]>(
   literals: Literals,
-  description: string
+  description: string,
+  { hasDefault }: { readonly hasDefault: boolean } = { hasDefault: true }
 ) =>
   parameter<Literals[number]>({
     description,
     example: literals[0],
     accepted: `one of ${literals.join(", ")}`,
-    jsonSchema: { type: "string", enum: literals, default: literals[0] },
+    jsonSchema: { type: "string", enum: literals, ...(hasDefault ? { default: literals[0] } : {}) },
     value: Schema.Literal(...literals),
     parse: (value) => literals.find((literal) => literal === value),
     print: (value) => value
@@ -161,19 +166,80 @@ const filters = {
   )
 }
 
-export const TelemetryParameters = Schema.Struct({
-  ...filters,
+const windowNsMin = BigInt(aggregateWindowMsMin) * 1_000_000n
+const windowNsMax = BigInt(aggregateWindowMsMax) * 1_000_000n
+
+/** The words for what the contract of the store calls `Aggregate` and `Grouping`, which a client may not import. */
+export const aggregateNames = [
+  "mean",
+  "min",
+  "max",
+  "sum",
+  "count",
+  "first",
+  "last",
+  "p50",
+  "p95",
+  "p99"
+] as const satisfies ReadonlyArray<Aggregate>
+export const groupNames = ["gpu", "host", "model", "metric"] as const satisfies ReadonlyArray<Grouping>
+
+/** Both or neither. */
+const aggregation = {
+  window: Schema.optional(
+    parameter({
+      description:
+        "Length of the windows that samples are aggregated in; only together with `aggregate`. Windows are aligned to the Unix epoch, and ordered by start, metric and group",
+      example: "1m",
+      accepted: `a duration from ${formatDurationNs(windowNsMin)} to ${formatDurationNs(windowNsMax)}, as 30s or 1h30m`,
+      jsonSchema: { type: "string" },
+      value: Schema.BigIntFromSelf,
+      parse: (text) => {
+        const ns = parseDurationNs(text)
+        return ns === undefined || ns < windowNsMin || ns > windowNsMax ? undefined : ns
+      },
+      print: formatDurationNs
+    })
+  ),
+  aggregate: Schema.optional(
+    oneOf(
+      aggregateNames,
+      "What the values of a window become; only together with `window`. A percentile lies between two values by linear interpolation",
+      { hasDefault: false }
+    )
+  )
+}
+
+const paging = {
   limit: Schema.optional(
     wholeNumber({
-      description: "Samples of this page at most: DEFAULT_LIMIT without it, and never more than MAX_LIMIT",
+      description: "Rows of this page at most: DEFAULT_LIMIT without it, and never more than MAX_LIMIT",
       example: 100,
       minimum: 1
     })
   ),
   offset,
   cursor
-})
+}
+
+export const TelemetryParameters = Schema.Struct({ ...filters, ...aggregation, ...paging })
 export interface TelemetryParameters extends Schema.Schema.Type<typeof TelemetryParameters> {}
+
+export const FleetTelemetryParameters = Schema.Struct({
+  uuid: Schema.optional(
+    text("Only samples of the GPU with this UUID", "GPU-5fd4f087-86f3-7a43-b711-4771313afc50")
+  ),
+  ...filters,
+  ...aggregation,
+  group_by: Schema.optional(
+    oneOf(
+      groupNames,
+      "What the samples of a metric are told apart by in a window; `metric` takes all of them together. Only together with `window`"
+    )
+  ),
+  ...paging
+})
+export interface FleetTelemetryParameters extends Schema.Schema.Type<typeof FleetTelemetryParameters> {}
 
 export const ExportParameters = Schema.Struct({
   ...filters,

@@ -1,15 +1,18 @@
 /** From parameters to a question that the store understands. */
 import { Either } from "effect"
-import type { Page, SampleQuery } from "../../layers/TelemetryStore.ts"
+import type { Page, SampleQuery, WindowQuery } from "../../layers/TelemetryStore.ts"
 import { formatTime } from "../../protocol/Time.ts"
 import type { GatewayConfig } from "../GatewayConfig.ts"
 import { BadRequest } from "../Problem.ts"
 import { readSampleCursor } from "./Cursor.ts"
 import type { TelemetryFilters, TelemetryParameters } from "./Parameters.ts"
 
-/** The samples of a GPU that the filters let through. */
+/** A text filter, where it restricts. */
+export const given = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
+
+/** The samples, of a GPU or of all, that the filters let through. */
 export const sampleQuery = (
-  uuid: string,
+  uuid: string | undefined,
   filters: TelemetryFilters
 ): Either.Either<SampleQuery, BadRequest> => {
   const { start_time, end_time, metric_name, hostname, gpu_id, order = "desc" } = filters
@@ -21,8 +24,8 @@ export const sampleQuery = (
     )
   }
   return Either.right({
-    uuid,
     order,
+    ...(uuid === undefined ? {} : { uuid }),
     ...(start_time === undefined ? {} : { startNs: start_time }),
     ...(end_time === undefined ? {} : { endNs: end_time }),
     ...(metric_name === undefined || metric_name === "" ? {} : { metricName: metric_name }),
@@ -31,9 +34,7 @@ export const sampleQuery = (
   })
 }
 
-/** What makes two queries the same to a cursor. */
-export const queryIdentity = (query: SampleQuery): ReadonlyArray<unknown> => [
-  "samples",
+const filtersOf = (query: SampleQuery): ReadonlyArray<unknown> => [
   query.order,
   query.uuid,
   query.metricName,
@@ -41,6 +42,18 @@ export const queryIdentity = (query: SampleQuery): ReadonlyArray<unknown> => [
   query.gpuId,
   query.startNs,
   query.endNs
+]
+
+/** What makes two queries the same to a cursor. */
+export const queryIdentity = (query: SampleQuery): ReadonlyArray<unknown> => ["samples", ...filtersOf(query)]
+
+/** What makes two queries for windows the same to a cursor. */
+export const windowQueryIdentity = (query: WindowQuery): ReadonlyArray<unknown> => [
+  "windows",
+  ...filtersOf(query),
+  query.windowNs,
+  query.aggregate,
+  query.groupBy
 ]
 
 /** The slice of the query's result that is asked for. */

@@ -11,8 +11,9 @@ import { GatewayConfig } from "../GatewayConfig.ts"
 import type { BadRequest } from "../Problem.ts"
 import { sampleCursor } from "./Cursor.ts"
 import { encodeExport, exportFormats } from "./ExportFormats.ts"
-import type { ExportParameters, TelemetryParameters } from "./Parameters.ts"
-import { queryIdentity, samplePage, sampleQuery } from "./Query.ts"
+import type { ExportParameters, FleetTelemetryParameters, TelemetryParameters } from "./Parameters.ts"
+import { given, queryIdentity, samplePage, sampleQuery } from "./Query.ts"
+import { windowQuery, windowsPage } from "./Windows.ts"
 
 /**
  * The JSON of a page, as bytes: what the Schema of `TelemetryPage` would encode, at a tenth of its cost.
@@ -22,7 +23,7 @@ import { queryIdentity, samplePage, sampleQuery } from "./Query.ts"
 export const telemetryPage = (
   store: TelemetryStore["Type"],
   config: GatewayConfig["Type"],
-  uuid: string,
+  uuid: string | undefined,
   parameters: TelemetryParameters
 ): Effect.Effect<Uint8Array, BadRequest | StoreUnavailable> =>
   Effect.flatMap(sampleQuery(uuid, parameters), (query) =>
@@ -41,10 +42,16 @@ export const telemetryPage = (
     )
   )
 
-const page = Effect.fnUntraced(function* (uuid: string, parameters: TelemetryParameters) {
-  const bytes = yield* orUnavailable(
-    telemetryPage(yield* TelemetryStore, yield* GatewayConfig, uuid, parameters)
-  )
+/** A page of samples, or of the windows that they are aggregated in. */
+const page = Effect.fnUntraced(function* (uuid: string | undefined, parameters: FleetTelemetryParameters) {
+  const store = yield* TelemetryStore
+  const config = yield* GatewayConfig
+  const query = yield* windowQuery(uuid, parameters)
+  if (Option.isSome(query)) {
+    const windows = windowsPage(store, config, query.value, parameters)
+    return HttpServerResponse.unsafeJson(yield* orUnavailable(windows))
+  }
+  const bytes = yield* orUnavailable(telemetryPage(store, config, uuid, parameters))
   return HttpServerResponse.uint8Array(bytes, { contentType: "application/json" })
 })
 
@@ -105,6 +112,7 @@ const exportSamples = Effect.fnUntraced(function* (
 export const layer = HttpApiBuilder.group(GatewayApi, "telemetry", (handlers) =>
   handlers
     .handleRaw("page", ({ path, urlParams }) => page(path.id, urlParams))
+    .handleRaw("fleetPage", ({ urlParams }) => page(given(urlParams.uuid), urlParams))
     .handleRaw("export", ({ path, request, urlParams }) =>
       exportSamples(path.id, urlParams, NodeHttpServerRequest.toServerResponse(request))
     )
