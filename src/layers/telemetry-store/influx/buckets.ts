@@ -1,9 +1,8 @@
 /** The buckets that samples and catalogue lie in: found by their name, made where they are missing. */
-import { HttpError } from "@influxdata/influxdb-client"
 import { Clock, Duration, Effect, Exit, Schema } from "effect"
 import { StoreUnavailable } from "../../TelemetryStore.ts"
 import { catalogueBucket } from "./Config.ts"
-import type { InfluxConnection } from "./Connection.ts"
+import { type InfluxConnection, statusOf } from "./Connection.ts"
 
 export interface Buckets {
   /** The bucket of the samples is there. Remembered for about a minute. `retentionMs` is what it has now, 0 for ever. */
@@ -36,10 +35,6 @@ const BucketList = Schema.Struct({
 })
 
 const OrganizationList = Schema.Struct({ orgs: Schema.Array(Schema.Struct({ id: Schema.String })) })
-
-/** The status that InfluxDB failed a call with; `undefined` where it did not answer. */
-const statusOf = ({ cause }: StoreUnavailable): number | undefined =>
-  cause instanceof HttpError ? cause.statusCode : undefined
 
 const isForbidden = (failure: StoreUnavailable): boolean => [401, 403].includes(statusOf(failure) ?? 0)
 

@@ -19,62 +19,72 @@ interface Request {
   readonly lines: ReadonlyArray<string>
 }
 
+/** What is to be sent, in requests of a bounded size, and what is not. */
+interface Plan {
+  readonly requests: ReadonlyArray<Request>
+  readonly tooOld: ReadonlyArray<number>
+  /** The first that InfluxDB can't carry. */
+  readonly refused: Sample | undefined
+}
+
+const planOf = (samples: ReadonlyArray<Sample>, oldestNs: TimeNs | undefined): Plan => {
+  const requests: Array<Request> = []
+  const tooOld: Array<number> = []
+  let indexes: Array<number> = []
+  let lines: Array<string> = []
+  for (let index = 0; index < samples.length; index++) {
+    const sample = samples[index]!
+    if (oldestNs !== undefined && sample.timeNs < oldestNs) {
+      tooOld.push(index)
+      continue
+    }
+    const line = encodeLine(sample)
+    if (line === undefined) return { requests: [], tooOld, refused: sample }
+    if (lines.length % writeSamplesMax === 0) {
+      indexes = []
+      lines = []
+      requests.push({ indexes, lines })
+    }
+    indexes.push(index)
+    lines.push(line)
+  }
+  return { requests, tooOld, refused: undefined }
+}
+
 /**
- * The time below which InfluxDB dropped the points of a request, by its own words; it stored the others. `undefined` where
- * they are about anything else.
+ * The samples of a request that InfluxDB dropped because they are too old, by its own words; it stored the others.
+ * `undefined` where its refusal is about anything else.
  */
-const droppedBelow = (problem: string): TimeNs | undefined =>
-  parseTime(/outside retention policy.* Lower Bound at (\S+Z)/s.exec(problem)?.[1] ?? "")
+const droppedAsTooOld = (
+  { indexes }: Request,
+  samples: ReadonlyArray<Sample>,
+  problem: string
+): ReadonlyArray<number> | undefined => {
+  const [, bound, count] =
+    /outside retention policy.* Lower Bound at (\S+Z) dropped=(\d+)/s.exec(problem) ?? []
+  const oldestNs = parseTime(bound ?? "")
+  if (oldestNs === undefined) return undefined
+  const dropped = indexes.filter((index) => samples[index]!.timeNs < oldestNs)
+  return dropped.length === Number(count) ? dropped : undefined
+}
 
 export const makeWriting = (
   connection: InfluxConnection,
   buckets: Buckets,
   catalogue: Pick<Catalogue, "wrote">
 ): TelemetryStore["Type"]["write"] => {
-  const { bucket } = connection.config
+  const { description: store, config } = connection
 
-  /** What is to be sent in so many requests, and what is too old to be. */
-  const cut = (samples: ReadonlyArray<Sample>, oldestNs: TimeNs | undefined) => {
-    const tooOld: Array<number> = []
-    const requests: Array<{ indexes: Array<number>; lines: Array<string> }> = []
-    let last = { indexes: [] as Array<number>, lines: [] as Array<string> }
-    const refused: Array<Sample> = []
-    samples.forEach((sample, index) => {
-      if (oldestNs !== undefined && sample.timeNs < oldestNs) {
-        tooOld.push(index)
-        return
-      }
-      const line = encodeLine(sample)
-      if (line === undefined) {
-        refused.push(sample)
-        return
-      }
-      if (last.lines.length % writeSamplesMax === 0) {
-        last = { indexes: [], lines: [] }
-        requests.push(last)
-      }
-      last.indexes.push(index)
-      last.lines.push(line)
-    })
-    return { tooOld, requests, refused }
-  }
-
-  /** Answers the samples that InfluxDB found too old. */
+  /** Answers the samples that InfluxDB found too old: its clock is ahead of ours, or its retention was shortened just now. */
   const send = (
-    samples: ReadonlyArray<Sample>,
-    { indexes, lines }: Request
+    request: Request,
+    samples: ReadonlyArray<Sample>
   ): Effect.Effect<ReadonlyArray<number>, StoreUnavailable | WriteRefused> =>
-    connection.write(bucket, lines).pipe(
+    connection.write(config.bucket, request.lines).pipe(
       Effect.as<ReadonlyArray<number>>([]),
-      Effect.catchTags({
-        StoreUnavailable: (failure) => Effect.zipRight(buckets.noteFailure(failure), failure),
-        // Its clock is ahead of ours, or its retention was made shorter just now.
-        WriteRefused: (refusal) => {
-          const oldestNs = droppedBelow(refusal.problem)
-          return oldestNs === undefined
-            ? refusal
-            : Effect.succeed(indexes.filter((index) => samples[index]!.timeNs < oldestNs))
-        }
+      Effect.catchTag("WriteRefused", (refusal) => {
+        const dropped = droppedAsTooOld(request, samples, refusal.problem)
+        return dropped === undefined ? refusal : Effect.succeed(dropped)
       })
     )
 
@@ -82,18 +92,16 @@ export const makeWriting = (
     Effect.gen(function* () {
       const { retentionMs } = yield* buckets.samples
       const nowMs = yield* Clock.currentTimeMillis
-      const oldestNs = retentionMs === 0 ? undefined : BigInt(Math.round(nowMs - retentionMs)) * 1_000_000n
-      const { tooOld, requests, refused } = cut(samples, oldestNs)
+      const oldestNs = retentionMs === 0 ? undefined : BigInt(nowMs - retentionMs) * 1_000_000n
+      const { requests, tooOld, refused } = planOf(samples, oldestNs)
       // Nothing is sent with what is known to be refused: whoever asked parts it from the rest.
-      if (refused.length > 0) {
-        return yield* new WriteRefused({ store: connection.description, problem: lineProblem(refused[0]!) })
-      }
+      if (refused !== undefined) return yield* new WriteRefused({ store, problem: lineProblem(refused) })
       const dropped = new Set(tooOld)
       for (const request of requests) {
-        for (const index of yield* send(samples, request)) dropped.add(index)
+        for (const index of yield* send(request, samples)) dropped.add(index)
       }
       const stored = dropped.size === 0 ? samples : samples.filter((_, index) => !dropped.has(index))
       if (stored.length > 0) yield* catalogue.wrote(stored)
       return { stored: stored.length, olderThanRetention: [...dropped].sort((a, b) => a - b) }
-    })
+    }).pipe(Effect.tapErrorTag("StoreUnavailable", (failure) => buckets.noteFailure(failure)))
 }
