@@ -18,11 +18,11 @@ import type { Sample } from "../../src/protocol/Sample.ts"
 import type { Series } from "../../src/protocol/Series.ts"
 import { crowdedSamples, crowdedSeries, crowdedTimeNs, oddText } from "../arbitraries.ts"
 
-/** InfluxDB's line protocol has no escape for a line's end, and none for a backslash at the end of a text. */
-const carriedText = oddText.filter((text) => !/[\r\n]|\\$/.test(text))
+/** What InfluxDB carries of odd texts; it has no escape for a line's end, nor for every backslash. */
+const carriedText = oddText.filter((text) => !/[\r\n]|\\ |\\$/.test(text))
 
-/** Nor one for a backslash before what is escaped in a measurement, or for the sign of a comment in front of it. */
-const carriedName = carriedText.filter((text) => text !== "" && !/^#|\\/.test(text))
+/** And as a name of a metric, where lines begin. */
+const carriedName = carriedText.filter((text) => text !== "" && !/^[#\t\0]|\\/.test(text))
 
 /** A name that none of the tags that a series has anyway, or that InfluxDB has, are called by. */
 const carriedLabelName = carriedText.filter((text) => text !== "").map((text) => `l${text}`)
