@@ -5,7 +5,18 @@
  * age where wanted: what is too old is in no answer, and is deleted bit by bit. One process has the folder at a time.
  */
 import { join } from "node:path"
-import { Chunk, Clock, Context, Effect, Layer, Option, Schedule, Schema, Stream } from "effect"
+import {
+  Array as Arrays,
+  Chunk,
+  Clock,
+  Context,
+  Effect,
+  Layer,
+  Option,
+  Schedule,
+  Schema,
+  Stream
+} from "effect"
 import type { Sample } from "../../protocol/Sample.ts"
 import { seriesKey } from "../../protocol/Series.ts"
 import { type TimeNs, timeNsMin } from "../../protocol/Time.ts"
@@ -21,7 +32,7 @@ import type {
 } from "../TelemetryStore.ts"
 import { TelemetryStore } from "../TelemetryStore.ts"
 import { type DatabaseThread, start } from "./file/DatabaseThread.ts"
-import type { GpuRow } from "./file/messages.ts"
+import type { GpuRow, WindowSlice } from "./file/messages.ts"
 import { NumberedSeriesTable, SeriesNumbering } from "./file/SeriesNumbers.ts"
 import { parseSeries } from "./file/series-text.ts"
 
@@ -51,13 +62,25 @@ export class FileStoreUnusable extends Schema.TaggedError<FileStoreUnusable>()("
   }
 }
 
-/** Samples in one chunk of a stream. */
+/** Samples in one chunk of a stream, and those that are read at a time: what is sorted of one instant is sorted anew each time. */
 const chunkSamplesMax = 1_000
+const readSamplesMax = 4_000
 /** Samples that one answer with windows is made of, if its first window has no more: few at first, for who wants few windows. */
 const sliceSamplesMin = 4_000
-const sliceSamplesMax = 64_000
+const sliceSamplesMax = 32_000
 /** Between two looks for what has become too old. */
 const expiryInterval = "30 seconds"
+
+const windowValues = ({ names, windows, named, values }: Omit<WindowSlice, "rest">) => {
+  const rows: Array<WindowValue> = []
+  for (const [startNs, valueCount] of windows) {
+    for (let left = valueCount; left > 0; left--) {
+      const [metricName, group] = names[named[rows.length]!]!
+      rows.push({ startNs, metricName, group, value: values[rows.length]! })
+    }
+  }
+  return rows
+}
 
 const gpuOf = ({ newestSeries, firstSeenNs, lastSeenNs }: GpuRow): Gpu => {
   const { uuid, gpuId, device, modelName, hostname } = parseSeries(newestSeries)
@@ -97,9 +120,9 @@ const makeReading = (thread: DatabaseThread, oldest: Effect.Effect<TimeNs>) => {
   const chunks = (query: SampleQuery): Stream.Stream<ReadonlyArray<Sample>, StoreUnavailable> =>
     Stream.paginateChunkEffect(Option.none<Sample>(), (last) => {
       const start = Option.match(last, { onNone: () => ({ offset: 0 }), onSome: (after) => ({ after }) })
-      return Effect.map(page(query, { limit: chunkSamplesMax, start }), (samples) => [
-        samples.length === 0 ? Chunk.empty() : Chunk.of(samples),
-        samples.length < chunkSamplesMax ? Option.none() : Option.some(Option.some(samples.at(-1)!))
+      return Effect.map(page(query, { limit: readSamplesMax, start }), (samples) => [
+        Chunk.unsafeFromArray(Arrays.chunksOf(samples, chunkSamplesMax)),
+        samples.length < readSamplesMax ? Option.none() : Option.some(Option.some(samples.at(-1)!))
       ])
     })
 
@@ -107,8 +130,8 @@ const makeReading = (thread: DatabaseThread, oldest: Effect.Effect<TimeNs>) => {
     Stream.paginateChunkEffect({ query, samplesMax: sliceSamplesMin }, ({ query, samplesMax }) =>
       Effect.map(
         Effect.flatMap(oldest, (oldestNs) => thread.ask("windows", { oldestNs, query, samplesMax })),
-        ({ rows, rest }) => [
-          rows.length === 0 ? Chunk.empty() : Chunk.of(rows),
+        ({ rest, ...slice }) => [
+          slice.values.length === 0 ? Chunk.empty() : Chunk.of(windowValues(slice)),
           rest === undefined
             ? Option.none()
             : Option.some({

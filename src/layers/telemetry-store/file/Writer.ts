@@ -25,7 +25,23 @@ const rowsPerStatement = 100
 /** Rows that are deleted at a time: some tens of milliseconds. */
 const expiredRowsMax = 5_000
 
-const rowsOf = (count: number, row: string): string => Array.from({ length: count }, () => row).join(",")
+/** Statements for so many rows, made once each. */
+const forRows = (row: string, statement: (rows: string) => string): ((count: number) => string) => {
+  const made: Array<string> = []
+  return (count) => {
+    made[count] ??= statement(Array.from({ length: count }, () => row).join(","))
+    return made[count]
+  }
+}
+const insertNew = forRows("(?,?,?,?)", (rows) => `INSERT INTO samples VALUES ${rows} ON CONFLICT DO NOTHING`)
+const insertOrReplace = forRows(
+  "(?,?,?,?)",
+  (rows) => `INSERT INTO samples VALUES ${rows} ON CONFLICT DO UPDATE SET value = excluded.value`
+)
+const setLatest = forRows(
+  "(?,?)",
+  (rows) => `INSERT INTO latest VALUES ${rows} ON CONFLICT DO UPDATE SET last_ns = excluded.last_ns`
+)
 
 export class Writer {
   /** By the number that the store gives a series; what is missing is looked up. */
@@ -105,12 +121,9 @@ export class Writer {
       const { gpu, sid } = this.storedSeries(series[i]!)
       parameters.push(gpu, times[i]!, sid, values[i]!)
     }
-    const insert = `INSERT INTO samples VALUES ${rowsOf(to - from, "(?,?,?,?)")} ON CONFLICT DO`
-    const changes = this.statements.run(`${insert} NOTHING`, ...parameters)
+    const changes = this.statements.run(insertNew(to - from), ...parameters)
     // All again in their order, so that of two for one identity the later one is kept.
-    if (changes < to - from) {
-      this.statements.run(`${insert} UPDATE SET value = excluded.value`, ...parameters)
-    }
+    if (changes < to - from) this.statements.run(insertOrReplace(to - from), ...parameters)
     return changes
   }
 
@@ -136,8 +149,11 @@ export class Writer {
       gpu.lastNs = timeNs
       changedGpus.set(stored.gpu, gpu)
     }
-    const setLatest = "INSERT INTO latest VALUES (?, ?) ON CONFLICT DO UPDATE SET last_ns = excluded.last_ns"
-    for (const { sid, lastNs } of changedSeries) this.statements.run(setLatest, sid, lastNs!)
+    const latest = [...changedSeries]
+    for (let from = 0; from < latest.length; from += rowsPerStatement) {
+      const some = latest.slice(from, from + rowsPerStatement)
+      this.statements.run(setLatest(some.length), ...some.flatMap(({ sid, lastNs }) => [sid, lastNs!]))
+    }
     const setNewest = "UPDATE gpus SET newest_sid = ?, last_ns = ? WHERE gpu = ?"
     for (const [gpu, { newest, lastNs }] of changedGpus)
       this.statements.run(setNewest, newest!.sid, lastNs, gpu)

@@ -2,7 +2,7 @@
  * The file: its tables, how it is opened, and what is refused.
  *
  * A sample is a row of `samples`, whose key is GPU, time, series: a page of a GPU is a walk of the table, one of all GPUs
- * a walk of the index over time. Texts that are compared are stored as `textKey`; the view `telemetry` shows all of it
+ * a walk of the index over time, which holds all of a sample. Texts that are compared are stored as `textKey`; the view `telemetry` shows all of it
  * as people would want to read it. `user_version` tells later versions which tables these are.
  */
 import { mkdirSync } from "node:fs"
@@ -42,7 +42,7 @@ const schema = `
     value REAL NOT NULL,
     PRIMARY KEY (gpu, ts, sid)
   ) WITHOUT ROWID;
-  CREATE INDEX samples_ts ON samples (ts);
+  CREATE INDEX samples_ts ON samples (ts, gpu, sid, value);
   CREATE TABLE figures (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
   INSERT INTO figures VALUES ('samples', 0), ('evicted', 0);
   CREATE VIEW telemetry AS
@@ -96,9 +96,18 @@ const prepareSchema = (connection: Connection): void => {
   }
 }
 
+/** What each thread keeps of the file in memory. */
+const cacheKib = 32 * 1024
+
+const open = (directory: string): Connection => {
+  const connection = new Database(fileIn(directory))
+  connection.exec(`PRAGMA cache_size = -${cacheKib}`)
+  return connection
+}
+
 /** Opens the file to write, making it where there is none. */
 export const openWriter = (directory: string): Connection => {
-  const connection = new Database(fileIn(directory))
+  const connection = open(directory)
   connection.exec("PRAGMA journal_mode = WAL")
   // What a commit reports is on the disk then, even if the power fails.
   connection.exec("PRAGMA synchronous = FULL")
@@ -108,7 +117,7 @@ export const openWriter = (directory: string): Connection => {
 
 /** Opens the file that a writer has made, to read. */
 export const openReader = (directory: string): Connection => {
-  const connection = new Database(fileIn(directory))
+  const connection = open(directory)
   connection.exec("PRAGMA query_only = ON")
   return connection
 }

@@ -5,7 +5,7 @@
  * message that has one tells which series it is.
  */
 import type { TimeNs } from "../../../protocol/Time.ts"
-import type { GpuFilter, SampleFilter, SampleOrder, WindowQuery, WindowValue } from "../../TelemetryStore.ts"
+import type { GpuFilter, SampleFilter, SampleOrder, WindowQuery } from "../../TelemetryStore.ts"
 
 /** What a thread is started for. */
 export interface ThreadOptions {
@@ -57,9 +57,15 @@ export interface Requests {
   readonly stats: { request: { oldestNs: TimeNs }; answer: StatsRow }
 }
 
-/** Some of a query's windows, and where the rest of its range is. */
+/** Some of a query's windows, as columns, and where the rest of its range is. */
 export interface WindowSlice {
-  readonly rows: ReadonlyArray<WindowValue>
+  /** Metrics and groups that values are of. */
+  readonly names: ReadonlyArray<readonly [metricName: string, group: string]>
+  /** Starts of windows, each with how many values it has. */
+  readonly windows: ReadonlyArray<readonly [startNs: TimeNs, valueCount: number]>
+  /** Of each value, the index of its names. */
+  readonly named: Int32Array
+  readonly values: Float64Array
   readonly rest: { readonly startNs: TimeNs; readonly endNs: TimeNs } | undefined
 }
 

@@ -5,10 +5,10 @@
  * a percentile every value is needed. A slice is as many whole windows as hold a number of samples, at least one, so
  * that neither the first page of a long history nor another request has to wait for all of it. What is empty is jumped over.
  */
-import { compareSeries, type Series } from "../../../protocol/Series.ts"
+import { compareSeries, compareUtf8, type Series } from "../../../protocol/Series.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
-import type { Aggregate, SampleOrder, WindowQuery, WindowValue } from "../../TelemetryStore.ts"
-import { compareWindows, groupOf, percentile, percentileShares, windowStart } from "../windowing.ts"
+import type { Aggregate, SampleOrder, WindowQuery } from "../../TelemetryStore.ts"
+import { groupOf, percentile, percentileShares, windowStart } from "../windowing.ts"
 import type { Requests, WindowSlice } from "./messages.ts"
 import type { Range, Reader } from "./Reader.ts"
 
@@ -20,13 +20,13 @@ type Row = readonly [
   second?: number | bigint
 ]
 
-/** What the figures of a group come to. */
-interface Group {
+/** What the rows of a metric and group come to in one window. */
+interface Figure {
   add(row: Row, series: Series): void
   readonly value: number
 }
 
-class Sum implements Group {
+class Sum implements Figure {
   private sum = 0
   private count = 0
   constructor(private readonly of: "sum" | "mean" | "count") {}
@@ -42,7 +42,7 @@ class Sum implements Group {
   }
 }
 
-class Extreme implements Group {
+class Extreme implements Figure {
   constructor(
     public value: number,
     private readonly of: (a: number, b: number) => number
@@ -54,7 +54,7 @@ class Extreme implements Group {
 }
 
 /** The value of what comes first, or last, in the global order. */
-class Outermost implements Group {
+class Outermost implements Figure {
   value = 0
   private place: { readonly timeNs: bigint; readonly series: Series } | undefined
   constructor(private readonly sign: 1 | -1) {}
@@ -75,7 +75,7 @@ class Outermost implements Group {
   }
 }
 
-class Percentile implements Group {
+class Percentile implements Figure {
   private readonly values: Array<number> = []
   constructor(private readonly share: number) {}
 
@@ -88,7 +88,7 @@ class Percentile implements Group {
   }
 }
 
-const makeGroup = (aggregate: Aggregate): Group => {
+const makeFigure = (aggregate: Aggregate): Figure => {
   switch (aggregate) {
     case "mean":
     case "sum":
@@ -152,71 +152,130 @@ const sliceOf = (
     : { ...rest, startNs: greatest(least(own, other + windowNs), range.startNs) }
 }
 
-/** The windows of a slice, ascending. */
-const valuesOf = (
-  reader: Reader,
-  slice: Range,
-  { aggregate, groupBy, windowNs }: WindowQuery
-): Array<WindowValue> => {
-  const first = reader.nth(slice, "asc", 0)
-  if (first === undefined) return []
+/** A metric and group of a slice, and their figure in the window that is being filled. */
+interface Named {
+  readonly metricName: string
+  readonly group: string
+  /** Its index among those of the slice, in the order they were found. */
+  readonly index: number
+  /** Its place in the order of windows among those found so far. */
+  rank: number
+  figure: Figure | undefined
+}
+
+/** Fills the windows of a slice, ascending, from rows that come window by window. */
+class Filling {
+  private readonly names: Array<Named> = []
+  private readonly byKey = new Map<string, Named>()
+  private readonly bySeries = new Map<number, Named>()
+  private open: number | bigint | undefined
+  private filled: Array<Named> = []
+  private isRanked = true
+  private readonly windows: Array<readonly [TimeNs, number]> = []
+  private readonly named: Array<number> = []
+  private readonly values: Array<number> = []
+
+  constructor(
+    private readonly reader: Reader,
+    private readonly query: WindowQuery,
+    /** Number of the window, from the epoch, that the rows count from. */
+    private readonly base: bigint
+  ) {}
+
+  add(row: Row): void {
+    const window = row[0]
+    if (window !== this.open) {
+      this.close()
+      this.open = window
+    }
+    const sid = Number(row[1])
+    const series = this.reader.series(sid)
+    const named = this.namedOf(sid, series)
+    if (named.figure === undefined) {
+      named.figure = makeFigure(this.query.aggregate)
+      this.filled.push(named)
+    }
+    named.figure.add(row, series)
+  }
+
+  /** All windows, in the order of the query. */
+  result(rest: WindowSlice["rest"]): WindowSlice {
+    this.close()
+    const { windows, named, values } = this
+    if (this.query.order === "desc") for (const column of [windows, named, values]) column.reverse()
+    return {
+      names: this.names.map(({ metricName, group }) => [metricName, group]),
+      windows,
+      named: Int32Array.from(named),
+      values: Float64Array.from(values),
+      rest
+    }
+  }
+
+  private close(): void {
+    if (this.open === undefined) return
+    if (!this.isRanked) this.rank()
+    this.filled.sort((a, b) => a.rank - b.rank)
+    for (const named of this.filled) {
+      this.named.push(named.index)
+      this.values.push(named.figure!.value)
+      named.figure = undefined
+    }
+    this.windows.push([(this.base + BigInt(this.open)) * this.query.windowNs, this.filled.length])
+    this.filled = []
+    this.open = undefined
+  }
+
+  private rank(): void {
+    const ordered = [...this.names].sort(
+      (a, b) => compareUtf8(a.metricName, b.metricName) || compareUtf8(a.group, b.group)
+    )
+    for (let rank = 0; rank < ordered.length; rank++) ordered[rank]!.rank = rank
+    this.isRanked = true
+  }
+
+  private namedOf(sid: number, series: Series): Named {
+    const known = this.bySeries.get(sid)
+    if (known !== undefined) return known
+    const { metricName } = series
+    const group = groupOf(series, this.query.groupBy)
+    const key = JSON.stringify([metricName, group])
+    let named = this.byKey.get(key)
+    if (named === undefined) {
+      named = { metricName, group, index: this.names.length, rank: 0, figure: undefined }
+      this.byKey.set(key, named)
+      this.names.push(named)
+      this.isRanked = false
+    }
+    this.bySeries.set(sid, named)
+    return named
+  }
+}
+
+const fill = (reader: Reader, slice: Range, query: WindowQuery): Filling => {
+  const { aggregate, windowNs } = query
+  const first = reader.nth(slice, "asc", 0) ?? 0n
   // Windows are counted from the first, so that doubles hold their numbers; where they don't, from the epoch, as bigints.
   const isWide = (slice.endNs - first) / windowNs > BigInt(Number.MAX_SAFE_INTEGER)
   const base = isWide ? 0n : windowStart(first, windowNs) / windowNs
-  const rows: Array<WindowValue> = []
-  let open: number | bigint | undefined
-  let groups: Array<{ readonly metricName: string; readonly group: string; readonly values: Group }> = []
-  let byKey = new Map<string, (typeof groups)[number]>()
-  let bySeries = new Map<number, (typeof groups)[number]>()
-
-  const close = (window: number | bigint): void => {
-    const startNs = (base + BigInt(window)) * windowNs
-    const closed = groups.map(({ metricName, group, values }) => ({
-      startNs,
-      metricName,
-      group,
-      value: values.value
-    }))
-    for (const row of closed.sort(compareWindows)) rows.push(row)
-    groups = []
-    byKey = new Map()
-    bySeries = new Map()
-  }
-
-  const groupIn = (sid: number, series: Series): (typeof groups)[number] => {
-    const known = bySeries.get(sid)
-    if (known !== undefined) return known
-    const group = groupOf(series, groupBy)
-    const key = JSON.stringify([series.metricName, group])
-    let found = byKey.get(key)
-    if (found === undefined) {
-      found = { metricName: series.metricName, group, values: makeGroup(aggregate) }
-      byKey.set(key, found)
-      groups.push(found)
-    }
-    bySeries.set(sid, found)
-    return found
-  }
-
-  const isEveryValue = aggregate in percentileShares
+  const filling = new Filling(reader, query, base)
+  const order = aggregate in percentileShares ? "ORDER BY s.ts" : "GROUP BY 1, 2 ORDER BY 1, 2"
   reader.each(
     `SELECT s.ts / ? - (s.ts % ? < 0) - ? AS window, s.sid, ${columnsOf(aggregate)} FROM ${slice.from}
-     WHERE ${slice.where.sql} AND s.ts BETWEEN ? AND ? ${isEveryValue ? "ORDER BY s.ts" : "GROUP BY 1, 2 ORDER BY 1"}`,
-    [...[windowNs, windowNs, base], ...slice.where.values, ...[slice.startNs, slice.endNs]],
-    (row: Row) => {
-      const window = row[0]
-      const sid = Number(row[1])
-      if (window !== open) {
-        if (open !== undefined) close(open)
-        open = window
-      }
-      const series = reader.series(sid)
-      groupIn(sid, series).values.add(row, series)
-    },
+     WHERE ${slice.where.sql} AND s.ts BETWEEN ? AND ? ${order}`,
+    [windowNs, windowNs, base, ...slice.where.values, slice.startNs, slice.endNs],
+    (row: Row) => filling.add(row),
     isWide || aggregate === "first" || aggregate === "last"
   )
-  if (open !== undefined) close(open)
-  return rows
+  return filling
+}
+
+const nothing: WindowSlice = {
+  names: [],
+  windows: [],
+  named: new Int32Array(),
+  values: new Float64Array(),
+  rest: undefined
 }
 
 /** The first windows of a query, and where the others are. */
@@ -227,14 +286,10 @@ export const windowSlice = (
   const { order, windowNs } = query
   const range = reader.range(query, oldestNs)
   const slice = range === undefined ? undefined : sliceOf(reader, range, order, windowNs, samplesMax)
-  if (range === undefined || slice === undefined) return { rows: [], rest: undefined }
-  const ascending = valuesOf(reader, slice, query)
-  const isAscending = order === "asc"
-  const rest = isAscending
-    ? { startNs: slice.endNs + 1n, endNs: range.endNs }
-    : { startNs: range.startNs, endNs: slice.startNs - 1n }
-  return {
-    rows: isAscending ? ascending : ascending.reverse(),
-    rest: rest.startNs <= rest.endNs ? rest : undefined
-  }
+  if (range === undefined || slice === undefined) return nothing
+  const rest =
+    order === "asc"
+      ? { startNs: slice.endNs + 1n, endNs: range.endNs }
+      : { startNs: range.startNs, endNs: slice.startNs - 1n }
+  return fill(reader, slice, query).result(rest.startNs <= rest.endNs ? rest : undefined)
 }
