@@ -1,0 +1,163 @@
+/**
+ * What InfluxDB is asked about its samples: the rows of a range, where the first and the last of a range are, and how many.
+ *
+ * Rows are bounded, the rest is pushed down to the storage engine. Someone else may have written integers or text as values: then Flux
+ * can't put series together as they are, and they are asked for again, more slowly, as the numbers that they are.
+ */
+import {
+  type FluxTableMetaData,
+  flux,
+  fluxInteger,
+  type ParameterizedQuery
+} from "@influxdata/influxdb-client"
+import { Effect } from "effect"
+import type { Sample } from "../../../protocol/Sample.ts"
+import { StoreUnavailable } from "../../TelemetryStore.ts"
+import type { Extent } from "./Catalogue.ts"
+import type { InfluxConnection, TableReader } from "./Connection.ts"
+import { allTime, type Range, selection, type TagFilter } from "./flux.ts"
+import { makeSeriesReader, type SeriesReader, sampleReader, timeOf } from "./series.ts"
+
+/** What a query that fails half way answers behind its rows, with a status of success. */
+class QueryProblem {
+  constructor(readonly text: string) {}
+}
+
+const isProblem = (table: FluxTableMetaData): boolean =>
+  table.column("error", false).index >= 0 && table.column("_value", false).index < 0
+
+/** What Flux says where values of several types meet, or where there is no arithmetic for them. */
+const typeTrouble = /schema collision|unsupported .*type|type conflict/i
+
+/** The tables that a query is about, as numbers, whatever their values were. */
+export type Select = (range: Range, filter: TagFilter) => ParameterizedQuery
+
+export interface SampleQueries {
+  /** A query over a selection, asked again where the values turn out not to be of one type. */
+  readonly ask: <A>(
+    query: (select: Select) => ParameterizedQuery,
+    reader: TableReader<A>
+  ) => Effect.Effect<ReadonlyArray<A>, StoreUnavailable>
+  readonly seriesReader: TableReader<ReturnType<SeriesReader>>
+  /** The samples of a range, in no order: all of them, or `rowsMax` where there are as many or more. */
+  readonly samples: (
+    range: Range,
+    filter: TagFilter,
+    rowsMax: number | undefined
+  ) => Effect.Effect<ReadonlyArray<Sample>, StoreUnavailable>
+  readonly count: (range: Range, filter: TagFilter) => Effect.Effect<number, StoreUnavailable>
+  /** The instant of the last sample of a range. */
+  readonly last: (range: Range, filter: TagFilter) => Effect.Effect<bigint | undefined, StoreUnavailable>
+  /** Where the samples of a range are, and how many: true while nothing is written. */
+  readonly survey: (range: Range, filter: TagFilter) => Effect.Effect<Extent | undefined, StoreUnavailable>
+}
+
+const numberReader: TableReader<number> = (table) => {
+  const { index } = table.column("_value")
+  return (cells) => Number(cells[index])
+}
+
+const timeReader: TableReader<bigint> = (table) => {
+  const { index } = table.column("_time")
+  return (cells) => timeOf(cells[index]!)
+}
+
+const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((total, number) => total + number, 0)
+
+export const make = (connection: InfluxConnection): SampleQueries => {
+  const { bucket } = connection.config
+  const seriesReader = makeSeriesReader()
+  const samplesReader = sampleReader(seriesReader)
+  /** Whether values of other types than ours have been met. */
+  let isMixed = false
+
+  const plain: Select = (range, filter) => selection(bucket, range, filter)
+  const numeric: Select = (range, filter) =>
+    flux`import "types" ${selection(bucket, range, filter)} |> filter(fn: (r) => types.isNumeric(v: r._value)) |> toFloat()`
+
+  const once = <A>(query: ParameterizedQuery, reader: TableReader<A>) =>
+    Effect.flatMap(
+      connection.query<A | QueryProblem>(query, (table) => {
+        if (!isProblem(table)) return reader(table)
+        const { index } = table.column("error")
+        return (cells) => new QueryProblem(cells[index]!)
+      }),
+      (rows) => {
+        const problem = rows.find((row) => row instanceof QueryProblem)
+        return problem === undefined
+          ? Effect.succeed(rows as ReadonlyArray<A>)
+          : Effect.fail(
+              new StoreUnavailable({
+                store: connection.description,
+                problem: `failed in the middle of an answer: ${problem.text}`
+              })
+            )
+      }
+    )
+
+  const ask: SampleQueries["ask"] = (query, reader) =>
+    Effect.suspend(() => {
+      if (isMixed) return once(query(numeric), reader)
+      return Effect.catchIf(
+        once(query(plain), reader),
+        ({ problem }) => typeTrouble.test(problem),
+        () => {
+          isMixed = true
+          return once(query(numeric), reader)
+        }
+      )
+    })
+
+  const samples: SampleQueries["samples"] = (range, filter, rowsMax) =>
+    Effect.flatMap(
+      ask((select) => {
+        const rows = flux`${select(range, filter)} |> group()`
+        const bounded = rowsMax === undefined ? rows : flux`${rows} |> limit(n: ${fluxInteger(rowsMax)})`
+        return flux`${bounded} |> drop(columns: ["_start", "_stop", "_field"])`
+      }, samplesReader),
+      (found) => {
+        if (found.every((sample) => sample !== undefined)) return Effect.succeed(found)
+        // Nothing but text was found, or truth values: numbers have to be asked for, or a bound would count what is dropped.
+        isMixed = true
+        return samples(range, filter, rowsMax)
+      }
+    )
+
+  const count: SampleQueries["count"] = (range, filter) =>
+    Effect.map(
+      ask((select) => flux`${select(range, filter)} |> group() |> count()`, numberReader),
+      sum
+    )
+
+  const last: SampleQueries["last"] = (range, filter) =>
+    Effect.map(
+      ask(
+        (select) =>
+          flux`${select(range, filter)} |> last() |> keep(columns: ["_time"]) |> group() |> max(column: "_time")`,
+        timeReader
+      ),
+      ([timeNs]) => (timeNs !== undefined && timeNs > allTime.endNs ? allTime.endNs : timeNs)
+    )
+
+  const first = (range: Range, filter: TagFilter) =>
+    Effect.map(
+      ask(
+        (select) =>
+          flux`${select(range, filter)} |> first() |> keep(columns: ["_time"]) |> group() |> min(column: "_time")`,
+        timeReader
+      ),
+      ([timeNs]) => timeNs
+    )
+
+  const survey: SampleQueries["survey"] = (range, filter) =>
+    Effect.map(
+      Effect.all([first(range, filter), last(range, filter), count(range, filter)], { concurrency: 3 }),
+      ([firstNs, lastNs, found]) =>
+        // What is written or deleted between the three may make them contradict each other.
+        firstNs === undefined || lastNs === undefined || lastNs < firstNs
+          ? undefined
+          : { firstNs, lastNs, samples: Math.max(1, found) }
+    )
+
+  return { ask, seriesReader, samples, count, last, survey }
+}
