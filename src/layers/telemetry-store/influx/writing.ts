@@ -92,7 +92,7 @@ export const makeWriting = (
     Effect.gen(function* () {
       const { retentionMs } = yield* buckets.samples
       const nowMs = yield* Clock.currentTimeMillis
-      const oldestNs = retentionMs === 0 ? undefined : BigInt(nowMs - retentionMs) * 1_000_000n
+      const oldestNs = retentionMs === 0 ? undefined : BigInt(Math.round(nowMs - retentionMs)) * 1_000_000n
       const { requests, tooOld, refused } = planOf(samples, oldestNs)
       // Nothing is sent with what is known to be refused: whoever asked parts it from the rest.
       if (refused !== undefined) return yield* new WriteRefused({ store, problem: lineProblem(refused) })
