@@ -4,6 +4,8 @@
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import { mkdir, writeFile } from "node:fs/promises"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
 
@@ -11,10 +13,16 @@ const pathOf = (relative: string) => fileURLToPath(new URL(relative, import.meta
 
 /** Bundles as the program is bundled, but for names that stay readable in a profile; answers where. */
 export const bundle = async (name: string): Promise<string> => {
-  const outfile = pathOf(`../node_modules/.cache/bench/${name}.mjs`)
+  const folder = pathOf("../node_modules/.cache/bench")
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, "package.json"), '{"type":"module"}')
   await build({
-    entryPoints: [pathOf(`./${name}.ts`)],
-    outfile,
+    entryPoints: {
+      [name]: pathOf(`./${name}.ts`),
+      "database-thread": pathOf("../src/layers/telemetry-store/file/database-thread.ts")
+    },
+    outdir: folder,
+    external: ["libsql"],
     bundle: true,
     platform: "node",
     target: "node20",
@@ -24,7 +32,7 @@ export const bundle = async (name: string): Promise<string> => {
       js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);'
     }
   })
-  return outfile
+  return join(folder, `${name}.js`)
 }
 
 /** Runs it and lets it print; answers its exit code. */

@@ -6,7 +6,7 @@
 import { runBundled } from "./Bundle.ts"
 import { machine } from "./Table.ts"
 
-const everyName = ["csv", "log", "fan-out", "pipeline", "instances", "memory", "rest", "store"]
+const everyName = ["csv", "log", "fan-out", "pipeline", "instances", "memory", "rest", "store", "stores"]
 const wanted = process.argv.slice(2)
 const names = wanted.length > 0 ? wanted : everyName
 

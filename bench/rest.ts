@@ -5,11 +5,8 @@
  * client is a process of its own, so that the time this process spends per request can be told, which holds still on a
  * machine that is busy otherwise. `/health` is asked all the while, to see that it is answered under load.
  */
-import { execFile } from "node:child_process"
 import { createServer } from "node:http"
-import { createRequire } from "node:module"
 import type { AddressInfo } from "node:net"
-import { promisify } from "node:util"
 import { Effect, Layer } from "effect"
 import { GatewayAddress, layer as gateway } from "../src/http/Gateway.ts"
 import { GatewayConfig } from "../src/http/GatewayConfig.ts"
@@ -19,11 +16,12 @@ import { TelemetryStore } from "../src/layers/TelemetryStore.ts"
 import { layerMemory, MemoryStoreConfig } from "../src/layers/telemetry-store/memory.ts"
 import type { Sample } from "../src/protocol/Sample.ts"
 import type { Series } from "../src/protocol/Series.ts"
+import { type Load, load } from "./Load.ts"
 import { machine, median, printAim, printTable } from "./Table.ts"
 
 const rounds = 5
-const secondsPerRound = 2
 const connections = 20
+const perRound = { connections, seconds: 2 }
 const gpus = 16
 const samplesPerSeries = 200
 const metricNames = ["DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_POWER_USAGE"]
@@ -55,25 +53,6 @@ const samples: ReadonlyArray<Sample> = Array.from({ length: gpus }, (_, gpu) =>
   })
 ).flat()
 
-const autocannon = createRequire(import.meta.url).resolve("autocannon")
-
-interface Load {
-  readonly perSecond: number
-  /** Time of this process, all its threads together, per request. */
-  readonly cpuMicros: number
-}
-
-const load = async (url: string): Promise<Load> => {
-  const before = process.cpuUsage()
-  const options = ["-c", String(connections), "-d", String(secondsPerRound), "-j", "--no-progress", url]
-  const { stdout } = await promisify(execFile)(process.execPath, [autocannon, ...options])
-  const used = process.cpuUsage(before)
-  const result = JSON.parse(stdout)
-  if (result.non2xx + result.errors > 0) throw new Error(`${url}: ${result.non2xx + result.errors} failed`)
-  const cpuMicros = (used.user + used.system) / result.requests.total
-  return { perSecond: result.requests.average, cpuMicros }
-}
-
 /** Asks `/health` ten times a second until stopped; answers the slowest answer in ms. */
 const watchHealth = (url: string) => {
   let slowestMs = 0
@@ -96,7 +75,7 @@ const measure = async (url: string) => {
     response.end(bytes)
   })
   await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve))
-  const plainUrl = `http://127.0.0.1:${(plain.address() as AddressInfo).port}/`
+  const plainUrl = `http://127.0.0.1:${(plain.address() as AddressInfo).port}`
 
   const stop = watchHealth(url)
   const pathPastLane = path.replace("GPU-", "GPU%2D")
@@ -104,9 +83,9 @@ const measure = async (url: string) => {
   const loads: Array<Load> = []
   const pastLane: Array<Load> = []
   for (let round = 0; round < rounds; round++) {
-    plainLoads.push(await load(plainUrl))
-    loads.push(await load(url + path))
-    pastLane.push(await load(url + pathPastLane))
+    plainLoads.push(await load(plainUrl, ["/"], perRound))
+    loads.push(await load(url, [path], perRound))
+    pastLane.push(await load(url, [pathPastLane], perRound))
   }
   const slowestHealthMs = stop()
   plain.close()

@@ -7,6 +7,7 @@
  * Composition and nothing else. What starts last and closes first stands first: streamers start once every collector has
  * subscribed; they stop reading, collectors store what was published, then the servers, the broker and the store end.
  */
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeContext } from "@effect/platform-node"
 import { Effect, Layer, Logger } from "effect"
@@ -31,11 +32,14 @@ import {
   type RunSettings,
   runSettings,
   type SourceSettings,
+  type StoreSettings,
   tellIgnoredVariables
 } from "./layers/settings/run.ts"
 import * as Streamers from "./layers/streamers/embedded.ts"
 import * as Csv from "./layers/telemetry-source/csv.ts"
 import * as Simulated from "./layers/telemetry-source/simulated.ts"
+import * as FileStore from "./layers/telemetry-store/file.ts"
+import * as InfluxStore from "./layers/telemetry-store/influx.ts"
 import * as MemoryStore from "./layers/telemetry-store/memory.ts"
 import { runProcess } from "./process.ts"
 import { segmentsPerRetention } from "./protocol/Limits.ts"
@@ -69,15 +73,21 @@ const broker = ({ logRetentionBytes, logRetentionMs, ...policy }: RunSettings["b
   )
 }
 
-const telemetryStore = ({ store, collector }: RunSettings) =>
-  MemoryStore.layerMemory.pipe(
-    Layer.provide(
-      MemoryStore.MemoryStoreConfig.layer({
-        samplesMax: store.memorySamplesMax,
-        retentionMs: collector.retentionMs
-      })
-    )
-  )
+const telemetryStore = (store: StoreSettings) => {
+  switch (store.kind) {
+    case "memory":
+      return Layer.provide(MemoryStore.layerMemory, MemoryStore.MemoryStoreConfig.layer(store))
+    case "file": {
+      const directory = join(store.dataDir, "store")
+      return Layer.provide(
+        FileStore.layerFile,
+        FileStore.FileStoreConfig.layer({ directory, retentionMs: store.retentionMs })
+      )
+    }
+    case "influxdb":
+      return Layer.provide(InfluxStore.layerInflux, InfluxStore.InfluxConfig.layer(store))
+  }
+}
 
 /** Says by what setting a server gets another port. */
 const portSetBy = ({ env, flag }: Setting<number>) =>
@@ -147,7 +157,7 @@ const pipeline = (settings: RunSettings) => {
     Layer.provide(readiness),
     Layer.provideMerge(Draining.layer),
     Layer.provideMerge(broker(settings.broker)),
-    Layer.provideMerge(telemetryStore(settings)),
+    Layer.provideMerge(telemetryStore(settings.store)),
     Layer.provideMerge(Rejects.layer)
   )
 }

@@ -10,7 +10,8 @@ import { Collectors } from "./layers/Collectors.ts"
 import { Draining } from "./layers/Draining.ts"
 import { Rejects } from "./layers/Rejects.ts"
 import { Streamers } from "./layers/Streamers.ts"
-import type { RunSettings } from "./layers/settings/run.ts"
+import { formatDuration } from "./layers/settings/duration.ts"
+import type { RunSettings, StoreSettings } from "./layers/settings/run.ts"
 import { TelemetryStore } from "./layers/TelemetryStore.ts"
 import type { RejectReason } from "./protocol/Reject.ts"
 import { hasStatusLine, print, rewriteStatus } from "./terminal.ts"
@@ -43,6 +44,20 @@ const told = (ids: ReadonlyArray<string>, each: string): string => {
   return `${ids.length}, ${each}: ${named}`
 }
 
+/** What a store does not keep. */
+const boundTold = (store: StoreSettings): string => {
+  switch (store.kind) {
+    case "memory":
+      return `, at most ${count(store.samplesMax)} samples; log and store end with this process`
+    case "file":
+      return store.retentionMs === undefined
+        ? ""
+        : `, samples of the last ${formatDuration(store.retentionMs)}`
+    case "influxdb":
+      return ""
+  }
+}
+
 const announce = (settings: RunSettings) =>
   Effect.gen(function* () {
     const { url } = yield* GatewayAddress
@@ -60,10 +75,7 @@ const announce = (settings: RunSettings) =>
     const collectors = (yield* (yield* Collectors).progress).map(({ collectorId }) => collectorId)
     print(`streamers  ${told(streamers, isShared ? "each the rows of its hosts" : "each reads everything")}`)
     print(`collectors ${told(collectors, "each reads the whole log")}`)
-    print(
-      `store      ${(yield* TelemetryStore).description}, at most ${count(settings.store.memorySamplesMax)} samples; ` +
-        "log and store end with this process"
-    )
+    print(`store      ${(yield* TelemetryStore).description}${boundTold(settings.store)}`)
     print(`API        ${url}/api/v1/gpus`)
     print(`Swagger    ${url}/swagger/index.html`)
     print(`Broker     ${(yield* BrokerHttpAddress).url}/stats`)

@@ -36,7 +36,7 @@ const identity = (test: Test): void => {
     Effect.gen(function* () {
       const written = sampleOf(epochNs + 123_456_789n, 0.1 + 0.2, {
         uuid: "GPU-\u{1f600}, a=b",
-        hostname: 'quote " and \\ backslash',
+        hostname: 'quote " and \\backslash',
         gpuId: 7,
         container: "c 1",
         pod: "é",

@@ -92,6 +92,7 @@ const mayLoad: Record<string, RegExp> = {
   xstate: /^(actors|layers)\//,
   "@effect/platform": /^(client$|http\/)/,
   "@effect/platform-node": /^http\//,
+  "@influxdata/influxdb-client": /^layers\/telemetry-store\/influx/,
   libsql: /^layers\/telemetry-store\/file\//,
   "csv-parse": /^layers\/telemetry-source\//
 }

@@ -22,8 +22,10 @@ import {
   timerMsMax
 } from "./kinds.ts"
 import { type SourceSettings, sourceSettings } from "./source.ts"
+import { type StoreSettings, storeSettings } from "./store.ts"
 
 export { type SourceSettings, sourceSettings } from "./source.ts"
+export { type StoreSettings, storeSettings } from "./store.ts"
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -145,27 +147,6 @@ export const collectorSettings = group("Collector", {
       "A ceiling for how long a sample waits to be written; never reached, as a write starts when the one before ends",
     kind: duration(),
     default: 10_000
-  }),
-  retentionMs: make({
-    env: "RETENTION_PERIOD",
-    meaning: "How old a stored sample may get",
-    kind: orNone(duration({ min: 1_000, max: 100 * 365 * 24 * hourMs })),
-    default: undefined
-  })
-})
-
-export const storeSettings = group("Store", {
-  storageType: make({
-    env: "STORAGE_TYPE",
-    meaning: "Where samples are stored",
-    kind: choice("TYPE", ["memory"]),
-    default: "memory"
-  }),
-  memorySamplesMax: make({
-    env: "MEMORY_MAX_SAMPLES",
-    meaning: "Samples that the memory store keeps; beyond, the oldest go",
-    kind: integer({ min: 1, max: 1_000_000_000 }),
-    default: 1_000_000
   })
 })
 
@@ -246,7 +227,7 @@ export interface RunSettings {
   readonly broker: Values<typeof brokerSettings.settings>
   readonly brokerHttp: Values<typeof brokerHttpSettings.settings>
   readonly collector: Values<typeof collectorSettings.settings>
-  readonly store: Values<typeof storeSettings.settings>
+  readonly store: StoreSettings
   readonly gateway: Values<typeof gatewaySettings.settings>
   readonly process: Values<typeof processSettings.settings>
 }
