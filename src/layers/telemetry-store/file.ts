@@ -11,6 +11,7 @@ import {
   Clock,
   Context,
   Effect,
+  identity,
   Layer,
   Option,
   Schedule,
@@ -26,6 +27,7 @@ import type {
   Page,
   SampleFilter,
   SampleQuery,
+  StoreStats,
   StoreUnavailable,
   WindowQuery,
   WindowValue
@@ -92,25 +94,26 @@ const makeReading = (thread: DatabaseThread, oldest: Effect.Effect<TimeNs>) => {
   const table = new NumberedSeriesTable()
 
   const page = ({ order, ...filter }: SampleQuery, { limit, start }: Page) =>
-    Effect.flatMap(oldest, (oldestNs) =>
-      thread.ask("page", {
-        oldestNs,
-        filter,
-        order,
-        limit,
-        start:
-          "offset" in start
-            ? start
-            : { after: { series: seriesKey(start.after.series), timeNs: start.after.timeNs } }
-      })
-    ).pipe(Effect.map((columns) => table.samples(columns)))
+    Effect.flatMap(oldest, (oldestNs) => {
+      const place =
+        "offset" in start
+          ? start
+          : { after: { series: seriesKey(start.after.series), timeNs: start.after.timeNs } }
+      return thread.ask(
+        "page",
+        () => ({ oldestNs, filter, order, limit, start: place }),
+        (columns) => table.samples(columns)
+      )
+    })
 
   /** The results of a query about what is there now: with what arrives meanwhile, a slow reader of a busy GPU would never end. */
   const upToNow = <Query extends SampleFilter, A>(
     query: Query,
     results: (query: Query) => Stream.Stream<A, StoreUnavailable>
   ): Stream.Stream<A, StoreUnavailable> => {
-    const newest = Effect.flatMap(oldest, (oldestNs) => thread.ask("newest", { oldestNs, filter: query }))
+    const newest = Effect.flatMap(oldest, (oldestNs) =>
+      thread.ask("newest", () => ({ oldestNs, filter: query }), identity)
+    )
     return Stream.unwrap(
       Effect.map(newest, (endNs) => (endNs === undefined ? Stream.empty : results({ ...query, endNs })))
     )
@@ -129,7 +132,9 @@ const makeReading = (thread: DatabaseThread, oldest: Effect.Effect<TimeNs>) => {
   const windowsFrom = (query: WindowQuery): Stream.Stream<ReadonlyArray<WindowValue>, StoreUnavailable> =>
     Stream.paginateChunkEffect({ query, samplesMax: sliceSamplesMin }, ({ query, samplesMax }) =>
       Effect.map(
-        Effect.flatMap(oldest, (oldestNs) => thread.ask("windows", { oldestNs, query, samplesMax })),
+        Effect.flatMap(oldest, (oldestNs) =>
+          thread.ask("windows", () => ({ oldestNs, query, samplesMax }), identity)
+        ),
         ({ rest, ...slice }) => [
           slice.values.length === 0 ? Chunk.empty() : Chunk.of(windowValues(slice)),
           rest === undefined
@@ -168,8 +173,8 @@ const make = Effect.gen(function* () {
   )
   const numbering = new SeriesNumbering()
 
-  const expire = Effect.flatMap(oldest, (oldestNs) => writer.ask("expire", { oldestNs }))
-  const { evicted: evictedBefore } = yield* reader.ask("stats", { oldestNs: timeNsMin })
+  const expire = Effect.flatMap(oldest, (oldestNs) => writer.ask("expire", () => ({ oldestNs }), identity))
+  const { evicted: evictedBefore } = yield* reader.ask("stats", () => ({ oldestNs: timeNsMin }), identity)
   if (retentionMs !== undefined) {
     yield* Effect.repeat(expire, { while: (isMoreLeft) => isMoreLeft }).pipe(
       Effect.catchAll(({ message }) => Effect.logWarning(`what is too old is not deleted: ${message}`)),
@@ -187,24 +192,34 @@ const make = Effect.gen(function* () {
       })
       const report = { stored: taken.length, olderThanRetention }
       if (taken.length === 0) return Effect.succeed(report)
-      const columns = numbering.columns(taken)
-      const moved = [columns.series, columns.times, columns.values].map(({ buffer }) => buffer as ArrayBuffer)
-      return Effect.as(writer.ask("write", { oldestNs, columns }, moved), report)
+      return writer.ask(
+        "write",
+        () => ({ columns: numbering.columns(taken) }),
+        () => report
+      )
     })
 
   const gpus = (filter: GpuFilter & { readonly uuid?: string }) =>
-    Effect.flatMap(oldest, (oldestNs) => reader.ask("gpus", { oldestNs, filter })).pipe(
-      Effect.map((rows) => rows.map(gpuOf))
+    Effect.flatMap(oldest, (oldestNs) =>
+      reader.ask(
+        "gpus",
+        () => ({ oldestNs, filter }),
+        (rows) => rows.map(gpuOf)
+      )
     )
 
-  const stats = Effect.flatMap(oldest, (oldestNs) => reader.ask("stats", { oldestNs })).pipe(
-    Effect.map(({ gpus, samples, evicted, oldestNs, newestNs }) => ({
-      gpus,
-      samples,
-      evicted: evicted - evictedBefore,
-      ...(oldestNs === undefined ? {} : { oldestNs }),
-      ...(newestNs === undefined ? {} : { newestNs })
-    }))
+  const stats = Effect.flatMap(oldest, (oldestNs) =>
+    reader.ask(
+      "stats",
+      () => ({ oldestNs }),
+      ({ gpus, samples, evicted, oldestNs, newestNs }): StoreStats => ({
+        gpus,
+        samples,
+        evicted: evicted - evictedBefore,
+        ...(oldestNs === undefined ? {} : { oldestNs }),
+        ...(newestNs === undefined ? {} : { newestNs })
+      })
+    )
   )
 
   const { page } = makeReading(reader, oldest)
@@ -220,10 +235,13 @@ const make = Effect.gen(function* () {
     gpu: (uuid) => Effect.map(gpus({ uuid }), (found) => Option.fromNullable(found[0])),
     metricNames: (uuid) =>
       Effect.flatMap(oldest, (oldestNs) =>
-        reader.ask("metricNames", { oldestNs, uuid: Option.getOrUndefined(uuid) })
+        reader.ask("metricNames", () => ({ oldestNs, uuid: Option.getOrUndefined(uuid) }), identity)
       ),
     stats,
-    ready: Effect.asVoid(stats)
+    ready: Effect.zipRight(
+      writer.ask("ping", () => undefined, identity),
+      Effect.asVoid(stats)
+    )
   })
 })
 

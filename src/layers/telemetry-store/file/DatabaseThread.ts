@@ -9,6 +9,7 @@ import { Worker } from "node:worker_threads"
 import { Effect, Exit, type Scope } from "effect"
 import { StoreUnavailable } from "../../TelemetryStore.ts"
 import {
+  buffersOf,
   closeMessage,
   type ReplyMessage,
   type RequestKind,
@@ -17,7 +18,12 @@ import {
   type ThreadOptions
 } from "./messages.ts"
 
-type Settle = (exit: Exit.Exit<never, StoreUnavailable>) => void
+/** A request that is not answered yet. */
+interface Asked {
+  /** Takes the answer in, also where nobody waits for it any more: later answers build on it. */
+  readonly receive: (answer: never) => unknown
+  settle: (exit: Exit.Exit<never, StoreUnavailable>) => void
+}
 
 /** Where the thread's program is: beside this one, in sources, in the library and in the bundle. */
 const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
@@ -41,11 +47,12 @@ const startWorker = (workerData: ThreadOptions): Worker => {
 }
 
 export interface DatabaseThread {
-  readonly ask: <Kind extends RequestKind>(
+  /** Sends a request, made as it is sent, and answers what `receive` makes of the answer as it arrives. */
+  readonly ask: <Kind extends RequestKind, A>(
     kind: Kind,
-    request: Requests[Kind]["request"],
-    transferred?: ReadonlyArray<ArrayBuffer>
-  ) => Effect.Effect<Requests[Kind]["answer"], StoreUnavailable>
+    request: () => Requests[Kind]["request"],
+    receive: (answer: Requests[Kind]["answer"]) => A
+  ) => Effect.Effect<A, StoreUnavailable>
 }
 
 /** Starts a thread; once it has the file open, it is there until the scope closes. Fails with what is in the way. */
@@ -56,14 +63,14 @@ export const start = (
   Effect.gen(function* () {
     const unavailable = (problem: string, cause?: unknown) =>
       new StoreUnavailable({ store, problem, ...(cause === undefined ? {} : { cause }) })
-    const asked = new Map<number, Settle>()
+    const asked = new Map<number, Asked>()
     let ended: StoreUnavailable | undefined
     let lastId = 0
 
-    const settle = (id: number, exit: Exit.Exit<never, StoreUnavailable>): void => {
-      const known = asked.get(id)
+    const settle = (id: number, reply: Exit.Exit<unknown, StoreUnavailable>): void => {
+      const { receive, settle } = asked.get(id)!
       asked.delete(id)
-      known?.(exit)
+      settle(Exit.map(reply, (answer) => receive(answer as never) as never))
     }
     const end = (failure: StoreUnavailable): void => {
       ended ??= failure
@@ -84,29 +91,31 @@ export const start = (
     worker.on("exit", () => end(unavailable("its database thread has ended")))
 
     yield* Effect.async<void, StoreUnavailable>((resume) => {
-      asked.set(0, (exit) => resume(exit))
+      asked.set(0, { receive: () => undefined, settle: resume })
       worker.once("message", (message: StartMessage) => {
-        settle(
-          0,
-          "opened" in message ? Exit.succeed(undefined as never) : Exit.fail(unavailable(message.problem))
+        settle(0, "opened" in message ? Exit.void : Exit.fail(unavailable(message.problem)))
+        worker.on("message", (reply: ReplyMessage) =>
+          settle(
+            reply.id,
+            "answer" in reply ? Exit.succeed(reply.answer) : Exit.fail(unavailable(reply.problem))
+          )
         )
       })
     })
-    worker.on("message", (reply: ReplyMessage) =>
-      settle(
-        reply.id,
-        "answer" in reply ? Exit.succeed(reply.answer as never) : Exit.fail(unavailable(reply.problem))
-      )
-    )
 
     return {
-      ask: (kind, request, transferred = []) =>
+      ask: (kind, request, receive) =>
         Effect.async((resume) => {
           if (ended !== undefined) return resume(Effect.fail(ended))
           const id = ++lastId
-          asked.set(id, resume)
-          worker.postMessage({ id, kind, request }, transferred)
-          return Effect.sync(() => asked.delete(id))
+          const waiting: Asked = { receive, settle: resume }
+          asked.set(id, waiting)
+          const sent = request()
+          const moved = sent !== undefined && "columns" in sent ? buffersOf(sent.columns) : []
+          worker.postMessage({ id, kind, request: sent }, moved)
+          return Effect.sync(() => {
+            waiting.settle = () => undefined
+          })
         })
     }
   })

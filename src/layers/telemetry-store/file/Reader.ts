@@ -8,7 +8,7 @@ import type { Series } from "../../../protocol/Series.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
 import type { SampleFilter, SampleOrder } from "../../TelemetryStore.ts"
 import { type Connection, inTransaction } from "./database.ts"
-import type { Columns, GpuRow, NumberedSeries, PageStart, Requests, StatsRow } from "./messages.ts"
+import type { Columns, GpuRow, PageStart, Requests, StatsRow } from "./messages.ts"
 import { Statements, type Value } from "./Statements.ts"
 import { parseSeries } from "./series-text.ts"
 import { sortKey, textKey } from "./sort-key.ts"
@@ -264,7 +264,7 @@ export class Reader {
   private columns(rows: ReadonlyArray<[bigint, bigint, number]>): Columns {
     const isForgetful = this.told.size > toldSeriesMax
     if (isForgetful) this.told.clear()
-    const newSeries: Array<NumberedSeries> = []
+    const newSeries = new Map<number, string>()
     const columns = {
       series: new Int32Array(rows.length),
       times: new BigInt64Array(rows.length),
@@ -276,10 +276,9 @@ export class Reader {
       columns.series[i] = number
       columns.times[i] = timeNs
       columns.values[i] = value
-      if (this.told.has(number)) continue
-      this.told.add(number)
-      newSeries.push([number, this.seriesKey(number)])
+      if (!this.told.has(number) && !newSeries.has(number)) newSeries.set(number, this.seriesKey(number))
     }
-    return { ...columns, newSeries, isForgetful }
+    for (const number of newSeries.keys()) this.told.add(number)
+    return { ...columns, newSeries: [...newSeries], isForgetful }
   }
 }

@@ -71,6 +71,11 @@ export class Writer {
     })
   }
 
+  /** Fails where the file can't be read. */
+  ping(): void {
+    this.statements.row("SELECT value FROM figures WHERE name = 'samples'")
+  }
+
   /** Deletes some of what is older, and once nothing is, the series and GPUs that have nothing left; whether more is. */
   expire(oldestNs: TimeNs): boolean {
     const isDue = "SELECT 1 FROM samples INDEXED BY samples_ts WHERE ts < ? LIMIT 1"
@@ -84,13 +89,12 @@ export class Writer {
       this.count("samples", -changes)
       this.count("evicted", changes)
       if (changes === expiredRowsMax) return true
-      this.forget()
-      this.statements.run(
-        "DELETE FROM series WHERE sid IN (SELECT sid FROM latest WHERE last_ns < ?)",
-        oldestNs
-      )
-      this.statements.run("DELETE FROM latest WHERE last_ns < ?", oldestNs)
-      this.statements.run("DELETE FROM gpus WHERE last_ns < ?", oldestNs)
+      const goneSeries = this.statements.run("DELETE FROM latest WHERE last_ns < ?", oldestNs)
+      if (goneSeries > 0) {
+        this.statements.run("DELETE FROM series WHERE sid NOT IN (SELECT sid FROM latest)")
+        this.statements.run("DELETE FROM gpus WHERE last_ns < ?", oldestNs)
+        this.forget()
+      }
       return false
     })
   }

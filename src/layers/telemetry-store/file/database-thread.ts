@@ -4,8 +4,10 @@
  * It knows nothing of Effect, so that it starts quickly, and is the only thing that loads the database.
  */
 import { parentPort, workerData } from "node:worker_threads"
-import { lockDirectory, openReader, openWriter } from "./database.ts"
+import { type Connection, lockDirectory, openReader, openWriter } from "./database.ts"
 import {
+  buffersOf,
+  type Columns,
   closeMessage,
   type ReplyMessage,
   type RequestMessage,
@@ -28,6 +30,8 @@ const answerAsWriter = (writer: Writer): Answering => {
         return writer.write(request.columns)
       case "expire":
         return writer.expire(request.oldestNs)
+      case "ping":
+        return writer.ping()
       default:
         throw new Error(`a writer is not asked for ${kind}`)
     }
@@ -58,13 +62,8 @@ const answerAsReader =
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
-/** Buffers of columns, which are moved. */
-const transferred = (answer: unknown): Array<ArrayBuffer> =>
-  typeof answer === "object" && answer !== null && "times" in answer
-    ? Object.values(answer).flatMap((column) =>
-        ArrayBuffer.isView(column) ? [column.buffer as ArrayBuffer] : []
-      )
-    : []
+const buffersIn = (answer: unknown): Array<ArrayBuffer> =>
+  typeof answer === "object" && answer !== null && "times" in answer ? buffersOf(answer as Columns) : []
 
 const open = (): { readonly answering: Answering; readonly close: () => void } => {
   if (role === "reader") {
@@ -72,7 +71,13 @@ const open = (): { readonly answering: Answering; readonly close: () => void } =
     return { answering: answerAsReader(new Reader(connection)), close: () => connection.close() }
   }
   const lock = lockDirectory(directory)
-  const connection = openWriter(directory)
+  let connection: Connection
+  try {
+    connection = openWriter(directory)
+  } catch (cause) {
+    lock.close()
+    throw cause
+  }
   return {
     answering: answerAsWriter(new Writer(connection)),
     close: () => {
@@ -96,7 +101,7 @@ const serve = (): void => {
     } catch (cause) {
       reply = { id: message.id, problem: messageOf(cause) }
     }
-    port.postMessage(reply, "answer" in reply ? transferred(reply.answer) : [])
+    port.postMessage(reply, "answer" in reply ? buffersIn(reply.answer) : [])
   })
 }
 

@@ -96,11 +96,13 @@ const prepareSchema = (connection: Connection): void => {
   }
 }
 
+/** How long a statement waits for another process, as one that copies the file. */
+const busyTimeoutMs = 5_000
 /** What each thread keeps of the file in memory. */
 const cacheKib = 32 * 1024
 
 const open = (directory: string): Connection => {
-  const connection = new Database(fileIn(directory))
+  const connection = new Database(fileIn(directory), { timeout: busyTimeoutMs })
   connection.exec(`PRAGMA cache_size = -${cacheKib}`)
   return connection
 }

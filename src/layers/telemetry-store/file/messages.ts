@@ -27,6 +27,10 @@ export interface Columns {
   readonly isForgetful: boolean
 }
 
+/** The memory of columns, which a message with them moves to the other side. */
+export const buffersOf = ({ series, times, values }: Columns): Array<ArrayBuffer> =>
+  [series, times, values].map(({ buffer }) => buffer as ArrayBuffer)
+
 /** Where a page begins; a series is its `seriesKey`. */
 export type PageStart =
   | { readonly offset: number }
@@ -34,7 +38,9 @@ export type PageStart =
 
 /** Each request and what is answered. Nothing before `oldestNs` is retained. */
 export interface Requests {
-  readonly write: { request: { oldestNs: TimeNs; columns: Columns }; answer: undefined }
+  readonly write: { request: { columns: Columns }; answer: undefined }
+  /** Answered by a thread that can reach the file. */
+  readonly ping: { request: undefined; answer: undefined }
   /** Deletes a bounded number of what is too old; whether more is left. */
   readonly expire: { request: { oldestNs: TimeNs }; answer: boolean }
   readonly page: {
