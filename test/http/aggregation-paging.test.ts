@@ -73,6 +73,35 @@ it.effect.prop(
   { fastCheck: { numRuns: 40 } }
 )
 
+it.live("a window that is cut by the query stays so on every page, and the last page says that it is", () =>
+  Effect.gen(function* () {
+    const cut = "start_time=2025-07-18T20:42:40Z&end_time=2025-07-18T20:43:10Z"
+    const query = `${ofAll}?window=1m&aggregate=sum&group_by=host&${cut}`
+    for (const order of ["asc", "desc"]) {
+      const whole = (yield* send(`${query}&order=${order}&limit=4`)).json
+      expect(whole).not.toHaveProperty("next_cursor")
+      expect(whole.data.map(({ value }: { value: number }) => value).sort()).toEqual([1, 1, 1, 1])
+      const rows = yield* walk(
+        `${query}&order=${order}&limit=1`,
+        ({ next_cursor }) => `&cursor=${next_cursor}`
+      )
+      expect(rows).toEqual(whole.data)
+    }
+  }).pipe(
+    Effect.provide(
+      gatewayOver(
+        storeOf(
+          ["host-1", "host-2"].flatMap((hostname) =>
+            [0, 6, 36, 37].map((seconds) =>
+              sampleAt(seconds, { hostname }, seconds === 6 || seconds === 36 ? 1 : 9)
+            )
+          )
+        )
+      )
+    )
+  )
+)
+
 it.live("a cursor of windows belongs to its query", () =>
   Effect.gen(function* () {
     const query = "window=10s&aggregate=mean&group_by=host"
@@ -144,6 +173,18 @@ it.live("too many windows are refused, with the shortest length that is not", ()
       ).toEqual([])
     }
     expect((yield* send("/api/v1/gpus/GPU-2/telemetry?window=1ms&aggregate=mean")).json.count).toBe(1)
+  }).pipe(Effect.provide(gatewayOver(storeOf([]))))
+)
+
+it.live("windows are counted by their bounds, also before 1970", () =>
+  Effect.gen(function* () {
+    const store = yield* TelemetryStore
+    const firstNs = -1_000_000n * BigInt(aggregateWindowsMax)
+    yield* store.write([sampleOf(firstNs), sampleOf(-1n)])
+    expect((yield* send(`${ofAll}?window=1ms&aggregate=mean`)).status).toBe(200)
+    yield* store.write([sampleOf(firstNs - 1n)])
+    const refused = yield* send(`${ofAll}?window=1ms&aggregate=mean`)
+    expect(refused.json.detail).toMatch(/^window: 1ms makes 11001 windows/)
   }).pipe(Effect.provide(gatewayOver(storeOf([]))))
 )
 
