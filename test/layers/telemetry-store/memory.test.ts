@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Chunk, Effect, Layer, Option, Stream, TestClock } from "effect"
-import { TelemetryStore } from "../../../src/layers/TelemetryStore.ts"
+import { TelemetryStore, type WindowQuery } from "../../../src/layers/TelemetryStore.ts"
 import { layerMemory, MemoryStoreConfig } from "../../../src/layers/telemetry-store/memory.ts"
 import type { Sample } from "../../../src/protocol/Sample.ts"
 import type { Series } from "../../../src/protocol/Series.ts"
@@ -38,6 +38,13 @@ const times = Effect.gen(function* () {
   const samples = yield* store.page({ order: "asc" }, { limit: 10_000, start: { offset: 0 } })
   return samples.map(({ timeNs }) => timeNs)
 })
+
+const minuteCounts: WindowQuery = {
+  order: "asc",
+  windowNs: 60_000_000_000n,
+  aggregate: "count",
+  groupBy: "metric"
+}
 
 const stats = Effect.flatMap(TelemetryStore, (store) => store.stats)
 
@@ -119,12 +126,16 @@ describe("the bound on age", () => {
       yield* write(sampleOf(ns(1), "GPU-1"), sampleOf(ns(2), "GPU-1"), sampleOf(ns(3), "GPU-2"))
       yield* TestClock.setTime(11_001)
       expect(yield* times).toEqual([ns(2), ns(3)])
+      expect(yield* Stream.runCollect(store.windows(minuteCounts))).toEqual(
+        Chunk.of([{ startNs: 0n, metricName: "DCGM_FI_DEV_GPU_UTIL", group: "", value: 2 }])
+      )
       yield* TestClock.setTime(12_500)
       expect((yield* store.gpus({})).map(({ uuid }) => uuid)).toEqual(["GPU-2"])
       yield* TestClock.setTime(20_000)
       expect(yield* store.gpu("GPU-2")).toEqual(Option.none())
       expect(yield* store.metricNames(Option.none())).toEqual([])
       expect(yield* Stream.runCollect(store.samples({ order: "asc" }))).toEqual(Chunk.empty())
+      expect(yield* Stream.runCollect(store.windows(minuteCounts))).toEqual(Chunk.empty())
       expect(yield* stats).toEqual({ gpus: 0, samples: 0, evicted: 3 })
     }).pipe(Effect.provide(tenSeconds))
   )
