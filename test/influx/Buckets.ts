@@ -44,18 +44,21 @@ const bucketsNamed = (influx: Influx, name: string) =>
     (text) => (JSON.parse(text) as { buckets: ReadonlyArray<{ id: string }> }).buckets
   )
 
+/** Takes a bucket away, and what is kept beside it. */
+export const removeBuckets = (name: string): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const influx = yield* theInflux
+    for (const bucket of [name, `${name}_catalogue`]) {
+      for (const { id } of yield* bucketsNamed(influx, bucket)) {
+        yield* call(influx, "DELETE", `/api/v2/buckets/${id}`)
+      }
+    }
+  })
+
 /** A name that nothing else uses; what is created under it, and beside it, goes with the scope. */
 const bucketName = Effect.acquireRelease(
   Effect.sync(() => `test_${randomUUID()}`),
-  (name) =>
-    Effect.gen(function* () {
-      const influx = yield* theInflux
-      for (const bucket of [name, `${name}_catalogue`]) {
-        for (const { id } of yield* bucketsNamed(influx, bucket)) {
-          yield* call(influx, "DELETE", `/api/v2/buckets/${id}`)
-        }
-      }
-    })
+  removeBuckets
 )
 
 /** A configuration with a bucket of its own, that is not there yet and keeps everything. */

@@ -57,6 +57,8 @@ const bodyOf = async (message: IncomingMessage): Promise<Buffer> => {
 export class FaultProxy {
   /** What becomes of the requests from now on. */
   plan: Plan = () => undefined
+  /** Called when the server has done what nobody will be told of. */
+  afterwards: () => void = () => {}
   /** Goes to the server instead of the client's own token, where set. */
   token: string | undefined
   /** Requests that arrived. */
@@ -129,8 +131,10 @@ export class FaultProxy {
     const answer = await this.forward(message, body)
     switch (fault?.type) {
       case "hangAnswer":
+        this.afterwards()
         return
       case "loseAnswer":
+        this.afterwards()
         socket.resetAndDestroy()
         return
       case "cutAnswer": {
