@@ -86,6 +86,7 @@ export const withoutSubscription = (volatile: CollectorVolatile): CollectorVolat
   ...volatile,
   received: [],
   writes: [],
+  retryAfterMs: 0,
   abandoned: [...volatile.abandoned, ...underway(volatile).map(({ id }) => id)],
   committing: false
 })

@@ -233,7 +233,7 @@ describe.skipIf(!isInfluxThere)("collectors over InfluxDB", () => {
         Effect.gen(function* () {
           const { config, proxy, broker, publish, services } = yield* setUp
           const collector = yield* open("collector", broker, services)
-          const refused = Deferred.unsafeMake<void>(Effect.runSync(Effect.fiberId))
+          const refused = yield* Deferred.make<void>()
           proxy.token = "wrong"
           proxy.plan = () => {
             if (proxy.asked.length > 3) Deferred.unsafeDone(refused, Effect.void)

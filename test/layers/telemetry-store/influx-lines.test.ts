@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "@effect/vitest"
 import { flux, fluxDateTime, type ParameterizedQuery } from "@influxdata/influxdb-client"
-import { Effect, FastCheck, Layer, Runtime, type Scope } from "effect"
+import { Effect, FastCheck, Layer, Logger, LogLevel, Runtime, type Scope } from "effect"
 import { makeBuckets } from "../../../src/layers/telemetry-store/influx/buckets.ts"
 import type { InfluxConfig } from "../../../src/layers/telemetry-store/influx/Config.ts"
 import { make as makeConnection } from "../../../src/layers/telemetry-store/influx/Connection.ts"
@@ -66,7 +66,9 @@ const setUp = Effect.gen(function* () {
 })
 
 const onBucket = <A, E>(test: Effect.Effect<A, E, InfluxConfig | Scope.Scope>) =>
-  Effect.scoped(Effect.flatMap(Layer.build(freshBucket()), (bucket) => Effect.provide(test, bucket)))
+  Effect.scoped(Effect.flatMap(Layer.build(freshBucket()), (bucket) => Effect.provide(test, bucket))).pipe(
+    Logger.withMinimumLogLevel(LogLevel.None)
+  )
 
 describe.skipIf(!isInfluxThere)("a line", () => {
   it.live(

@@ -1,6 +1,6 @@
 /** Writes to a real InfluxDB: what is stored, reported, refused or left to be repeated. */
 import { describe, expect, it } from "@effect/vitest"
-import { Clock, Effect, Layer, type Scope } from "effect"
+import { Clock, Effect, Layer, Logger, LogLevel, type Scope } from "effect"
 import { StoreUnavailable } from "../../../src/layers/TelemetryStore.ts"
 import { makeBuckets } from "../../../src/layers/telemetry-store/influx/buckets.ts"
 import { InfluxConfig } from "../../../src/layers/telemetry-store/influx/Config.ts"
@@ -59,7 +59,7 @@ const onBucket = <A, E>(
     Effect.flatMap(Layer.build(freshBucket({ timeoutMs: 2_000, ...partial })), (bucket) =>
       Effect.provide(test, bucket)
     )
-  )
+  ).pipe(Logger.withMinimumLogLevel(LogLevel.None))
 
 const isWrite = ({ path }: { readonly path: string }) => path.startsWith("/api/v2/write")
 

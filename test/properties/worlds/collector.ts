@@ -207,8 +207,10 @@ export class CollectorWorld {
     const [done] = this.writes.splice(which % Math.max(1, this.writes.length), 1)
     if (done === undefined) return
     const { write, keys } = done
-    if (!succeeds) this.mailbox.push({ type: "PersistFailed", write })
-    else if (keys.some((key) => this.poison.has(key))) {
+    if (!succeeds) {
+      const asked = which % 2 === 0 ? {} : { retryAfterMs: 500 }
+      this.mailbox.push({ type: "PersistFailed", write, ...asked })
+    } else if (keys.some((key) => this.poison.has(key))) {
       this.mailbox.push({ type: "PersistRefused", write, problem: "poison" })
     } else {
       for (const key of keys) this.stored.add(key)
