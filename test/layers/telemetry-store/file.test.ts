@@ -1,5 +1,5 @@
 import { once } from "node:events"
-import { mkdir, writeFile } from "node:fs/promises"
+import { mkdir } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { join } from "node:path"
 import { Worker } from "node:worker_threads"
@@ -212,31 +212,3 @@ const rowsIn = (directory: string, table: string): number => {
     connection.close()
   }
 }
-
-describe("a folder that can't be used", () => {
-  const failure = (directory: string) =>
-    Effect.map(Effect.flip(using(directory, (store) => store.ready)), ({ message }) => message)
-
-  it.live("is named, with what is in the way", () =>
-    Effect.gen(function* () {
-      const directory = yield* temporaryDirectory
-      const file = join(directory, "telemetry.sqlite")
-      yield* Effect.promise(() => writeFile(file, "not a database ".repeat(1_000)))
-      expect(yield* failure(directory)).toBe(`${file}: file is not a database`)
-      const below = join(file, "below")
-      expect(yield* failure(below)).toMatch(`${below}/telemetry.sqlite: the folder can't be made: ENOTDIR`)
-    }).pipe(Effect.scoped)
-  )
-
-  it.live("is one that this process uses already", () =>
-    Effect.gen(function* () {
-      const directory = yield* temporaryDirectory
-      yield* using(directory, () =>
-        Effect.map(failure(directory), (message) =>
-          expect(message).toBe(`${join(directory, "telemetry.sqlite")}: another process uses this folder`)
-        )
-      )
-      yield* using(directory, (store) => store.ready)
-    }).pipe(Effect.scoped)
-  )
-})

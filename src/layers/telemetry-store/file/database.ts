@@ -82,18 +82,18 @@ export const lockDirectory = (directory: string): Connection => {
   return lock
 }
 
-const prepareSchema = (connection: Connection): void => {
+/** Whether there is a file of ours, that this version can read; fails where it is anything else but an empty one. */
+const hasTables = (connection: Connection): boolean => {
   const version = singleNumber(connection, "user_version")
   const isEmpty = connection.prepare("SELECT 1 FROM sqlite_schema").all().length === 0
-  if (isEmpty) {
-    connection.exec(
-      `BEGIN IMMEDIATE; ${schema} PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}; COMMIT`
-    )
-  } else if (singleNumber(connection, "application_id") !== applicationId) {
+  if (isEmpty) return false
+  if (singleNumber(connection, "application_id") !== applicationId) {
     throw new Error("it is a database of another program")
-  } else if (version > schemaVersion) {
+  }
+  if (version > schemaVersion) {
     throw new Error(`a newer version of this program made it (its tables have version ${version})`)
   }
+  return true
 }
 
 /** How long a statement waits for another process, as one that copies the file. */
@@ -110,10 +110,14 @@ const open = (directory: string): Connection => {
 /** Opens the file to write, making it where there is none. */
 export const openWriter = (directory: string): Connection => {
   const connection = open(directory)
+  const isNew = !hasTables(connection)
   connection.exec("PRAGMA journal_mode = WAL")
   // What a commit reports is on the disk then, even if the power fails.
   connection.exec("PRAGMA synchronous = FULL")
-  prepareSchema(connection)
+  if (isNew) {
+    const marks = `PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}`
+    connection.exec(`BEGIN IMMEDIATE; ${schema} ${marks}; COMMIT`)
+  }
   return connection
 }
 
