@@ -173,6 +173,14 @@ describe("a collector", () => {
       .then(arm("persist", 300))
   })
 
+  it("forgets with its subscription what the store asked for", () => {
+    collecting()
+      .given(received(0, 3), { type: "PersistFailed", write: 0, retryAfterMs: 5_000 })
+      .given(lost(1), started(0), received(0, 3, 2))
+      .when(failed(1))
+      .then(arm("persist", 200))
+  })
+
   it("goes on doubling the pause while what has failed fails, whatever else succeeds", () => {
     const story = collecting().given(received(0, 3), received(1, 3), failed(0), succeeded(1), persisted(1, 2))
     for (const [write, delayMs] of [

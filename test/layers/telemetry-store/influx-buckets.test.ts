@@ -5,6 +5,7 @@ import { makeBuckets } from "../../../src/layers/telemetry-store/influx/buckets.
 import { InfluxConfig } from "../../../src/layers/telemetry-store/influx/Config.ts"
 import { make as makeConnection } from "../../../src/layers/telemetry-store/influx/Connection.ts"
 import { call, freshBucket, isInfluxThere } from "../../influx/Buckets.ts"
+import { FaultProxy } from "../../influx/FaultProxy.ts"
 
 const hourMs = 3_600_000
 
@@ -162,6 +163,24 @@ describe.skipIf(!isInfluxThere)("the buckets", () => {
         expect(wrongToken.problem).toContain("does not accept the token (INFLUXDB_TOKEN)")
         const wrongOrg = yield* Effect.flip((yield* bucketsOf({ org: "nobody" })).samples)
         expect(wrongOrg.problem).toContain("does not have organization nobody (INFLUXDB_ORG)")
+      })
+    )
+  )
+
+  it.live("that InfluxDB fails to create are told of with its own words", () =>
+    onBucket(() =>
+      Effect.gen(function* () {
+        const { url } = yield* InfluxConfig
+        const proxy = yield* Effect.acquireRelease(
+          Effect.promise(() => FaultProxy.start(url)),
+          (started) => Effect.promise(() => started.refuse())
+        )
+        proxy.plan = ({ method }) =>
+          method === "POST" ? { type: "answer", status: 500, body: '{"message":"disk full"}' } : undefined
+        const failure = yield* Effect.flip((yield* bucketsOf({ url: proxy.url })).samples)
+        expect(failure.problem).toContain("disk full")
+        proxy.plan = () => undefined
+        yield* (yield* bucketsOf({ url: proxy.url })).samples
       })
     )
   )
