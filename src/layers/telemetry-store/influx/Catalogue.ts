@@ -7,7 +7,7 @@
  *
  * - the *open* hour, and ten minutes of the one before, every few seconds;
  * - a day, once whoever wrote samples older than that has marked it, in the catalogue bucket;
- * - everything, about twice a minute, for those who leave no marks. Where it is not what it was, the days that have changed.
+ * - everything, every ten seconds or more, for those who leave no marks. Where it is not what it was, the days that have changed.
  *
  * How many samples a day holds is kept in the catalogue bucket, so that a start does not look at each of them; that it is still
  * true is what the count of everything says, before the first answer.

@@ -31,7 +31,7 @@ export class InfluxConfig extends Context.Tag("telemetry/InfluxConfig")<
     isRetentionAsked: false,
     timeoutMs: 10_000,
     openIntervalMs: 5_000,
-    everythingIntervalMs: 20_000
+    everythingIntervalMs: 10_000
   }
 
   /** The defaults but for what is given. */
