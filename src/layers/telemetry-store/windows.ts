@@ -3,7 +3,7 @@
  *
  * One window is held at a time: a running figure per metric and group, or, for a percentile, its values.
  */
-import { Chunk, Option, Stream } from "effect"
+import { Chunk, Effect, Option, Stream } from "effect"
 import type { Sample } from "../../protocol/Sample.ts"
 import type { Series } from "../../protocol/Series.ts"
 import type { TimeNs } from "../../protocol/Time.ts"
@@ -154,14 +154,18 @@ class OpenWindow {
   }
 }
 
-/** The windows of a query's samples, which come in its order. */
+/**
+ * The windows of a query's samples, which come in its order. Between two chunks of them others have their turn, as a window may
+ * take any number before there is anything to answer.
+ */
 export const windowsOf = <E>(
   query: WindowQuery,
   samples: Stream.Stream<ReadonlyArray<Sample>, E>
 ): Stream.Stream<ReadonlyArray<WindowValue>, E> =>
   Stream.suspend(() => {
     let open: OpenWindow | undefined
-    const closed = Stream.map(samples, (chunk) => {
+    /** Takes samples in, and gives the windows that are full by them. */
+    const fill = (chunk: ReadonlyArray<Sample>): ReadonlyArray<WindowValue> => {
       const rows: Array<WindowValue> = []
       for (const sample of chunk) {
         if (open === undefined || !open.holds(sample.timeNs)) {
@@ -171,9 +175,10 @@ export const windowsOf = <E>(
         open.add(sample)
       }
       return rows
-    })
+    }
+    const full = Stream.mapEffect(samples, (chunk) => Effect.as(Effect.yieldNow(), fill(chunk)))
     const last = Stream.suspend(() =>
       Stream.fromChunk(Chunk.fromIterable(Option.toArray(Option.fromNullable(open?.rows))))
     )
-    return Stream.filter(Stream.concat(closed, last), (rows) => rows.length > 0)
+    return Stream.filter(Stream.concat(full, last), (rows) => rows.length > 0)
   })
