@@ -2,7 +2,7 @@
  * Flux that asks for samples: range and filter, which InfluxDB's storage engine answers by itself.
  *
  * Whatever comes from outside is a parameter of the client's template; pieces that are put together were made by it. But texts are
- * made literals of here: of `$${` the client makes `$\${`, in which Flux takes `$\` for two characters and evaluates what follows.
+ * made literals of here: of `$${` the client makes `$\${`, in which Flux takes `$\` for two characters and reads what follows as code.
  */
 import {
   FLUX_VALUE,

@@ -11,7 +11,7 @@ import {
 import type { Catalogue, Extent } from "./Catalogue.ts"
 import { intersection, type Range, rangeOf } from "./flux.ts"
 import type { SampleQueries } from "./queries.ts"
-import { densityOf, type Sliced, SliceWalk, sliceRowsTarget, widthOf } from "./slices.ts"
+import { densityOf, type Sliced, SliceWalk, sliceRowsMax, sliceRowsTarget, widthOf } from "./slices.ts"
 
 /** Samples before a page that are read and dropped; more are counted. */
 const droppedMax = 4_000
@@ -24,7 +24,9 @@ const guessesMax = 3
 export const slicedSamples = (queries: SampleQueries, query: SampleQuery): Sliced<Sample> => ({
   rows: (range, rowsMax) => queries.samples(range, query, rowsMax),
   survey: (range) => queries.survey(range, query),
-  unit: (timeNs) => ({ startNs: timeNs, endNs: timeNs })
+  unit: (timeNs) => ({ startNs: timeNs, endNs: timeNs }),
+  firstWidthNs: 1n,
+  samplesMax: sliceRowsMax
 })
 
 /** Sorts the samples of a slice in the order of a query. */

@@ -2,13 +2,13 @@
 import { Chunk, Effect, Option, Stream } from "effect"
 import type { Sample } from "../../../protocol/Sample.ts"
 import type { SampleQuery, StoreUnavailable, TelemetryStore } from "../../TelemetryStore.ts"
-import { windowsOf } from "../windows.ts"
 import type { Catalogue } from "./Catalogue.ts"
 import type { InfluxConnection } from "./Connection.ts"
 import { intersection, type Range, rangeOf } from "./flux.ts"
 import { makePage, slicedSamples, sorted } from "./pages.ts"
 import { make as makeQueries, type SampleQueries } from "./queries.ts"
 import { SliceWalk, sliceRowsTarget } from "./slices.ts"
+import { makeWindows } from "./windows.ts"
 
 /** Samples in one chunk of a stream. */
 const chunkSamples = 1_000
@@ -62,6 +62,6 @@ export const makeReading = (
   return {
     page: makePage(queries, catalogue),
     samples,
-    windows: (query) => windowsOf(query, samples(query))
+    windows: makeWindows(queries, catalogue, samples)
   }
 }

@@ -18,6 +18,8 @@ export const sliceRowsMax = 20_000
 export const sliceRowsTarget = 5_000
 /** A slice is at most so many times as wide as the one before would have had to be. */
 const growthMax = 8
+/** What a slice held that was too full is at least so many times as wide as the next. */
+const shrinkage = 4n
 
 /** What a walk is over. */
 export interface Sliced<A> {
@@ -29,12 +31,27 @@ export interface Sliced<A> {
   readonly survey: (range: Range) => Effect.Effect<Extent | undefined, StoreUnavailable>
   /** What has to be in one slice with an instant: that instant, or its window. */
   readonly unit: (timeNs: TimeNs) => Range
+  /** The width of the first slice, where that is not too many samples. */
+  readonly firstWidthNs: bigint
+  /** About how many samples may go into the rows of a slice. */
+  readonly samplesMax: number
 }
 
 const later = (a: TimeNs, b: TimeNs): TimeNs => (a > b ? a : b)
 const earlier = (a: TimeNs, b: TimeNs): TimeNs => (a < b ? a : b)
 
-/** Samples, or rows, per nanosecond. */
+/** What is believed of what is still to be walked. */
+interface Guess {
+  readonly edgeNs: TimeNs
+  /** Nothing is known to lie behind it. */
+  readonly farNs: TimeNs
+  /** Samples per nanosecond between the two. */
+  readonly sampleDensity: number
+  /** Rows per nanosecond, once a slice has been seen. */
+  readonly rowDensity: number | undefined
+}
+
+/** Samples per nanosecond. */
 export const densityOf = ({ firstNs, lastNs, samples }: Extent): number =>
   Math.max(1, samples) / (Number(lastNs - firstNs) + 1)
 
@@ -45,8 +62,9 @@ export const widthOf = (rows: number, density: number): bigint =>
 export class SliceWalk<A> {
   /** What is still to be walked. */
   private rest: Range | undefined
-  /** Rows per nanosecond, from `edgeNs` on; nothing is known to lie behind `farNs`. */
-  private guess: { readonly edgeNs: TimeNs; readonly farNs: TimeNs; readonly density: number } | undefined
+  private guess: Guess | undefined
+  /** While slices turn out too full: the width of the next, which then does not reach beyond what is known. */
+  private widthMaxNs: bigint | undefined
   private readonly isAscending: boolean
 
   constructor(
@@ -78,9 +96,12 @@ export class SliceWalk<A> {
         const isWhole = this.isUnit(slice)
         const rows = yield* this.sliced.rows(slice, isWhole ? undefined : sliceRowsMax + 1)
         if (!isWhole && rows.length > sliceRowsMax) {
-          this.goTo(yield* this.sliced.survey(slice), slice)
+          const found = yield* this.sliced.survey(slice)
+          this.goTo(found, slice)
+          this.widthMaxNs = found && (found.lastNs - found.firstNs) / shrinkage + 1n
           continue
         }
+        this.widthMaxNs = undefined
         this.learn(slice, rows.length)
         this.goBehind(slice)
         return rows
@@ -92,7 +113,7 @@ export class SliceWalk<A> {
     const [edgeNs, farNs] = this.isAscending
       ? [extent.firstNs, extent.lastNs]
       : [extent.lastNs, extent.firstNs]
-    this.guess = { edgeNs, farNs, density: densityOf(extent) }
+    this.guess = { edgeNs, farNs, sampleDensity: densityOf(extent), rowDensity: undefined }
   }
 
   /** Goes on where a survey of the next slice, or of all the rest, has found something. */
@@ -117,19 +138,35 @@ export class SliceWalk<A> {
     }
   }
 
-  private sliceOf(
-    rest: Range,
-    { edgeNs, farNs, density }: NonNullable<typeof this.guess>,
-    rows: number
-  ): Range {
-    const widthNs = widthOf(rows, density)
+  private widthOf({ sampleDensity, rowDensity }: Guess, rows: number): bigint {
+    const { firstWidthNs, samplesMax } = this.sliced
+    const widthNs =
+      rowDensity === undefined ? later(firstWidthNs, widthOf(rows, sampleDensity)) : widthOf(rows, rowDensity)
+    const widestNs = widthOf(samplesMax, sampleDensity)
+    return earlier(widthNs, earlier(widestNs, this.widthMaxNs ?? widestNs))
+  }
+
+  private sliceOf(rest: Range, guess: Guess, rows: number): Range {
+    const { edgeNs, farNs } = guess
+    const widthNs = this.widthOf(guess, rows)
     const { unit } = this.sliced
     if (this.isAscending) {
       const endNs = unit(earlier(later(edgeNs, rest.startNs) + widthNs - 1n, rest.endNs)).endNs
-      return { startNs: rest.startNs, endNs: endNs >= farNs ? rest.endNs : earlier(endNs, rest.endNs) }
+      return {
+        startNs: rest.startNs,
+        endNs: this.reaches(endNs >= farNs) ? rest.endNs : earlier(endNs, rest.endNs)
+      }
     }
     const startNs = unit(later(earlier(edgeNs, rest.endNs) - widthNs + 1n, rest.startNs)).startNs
-    return { startNs: startNs <= farNs ? rest.startNs : later(startNs, rest.startNs), endNs: rest.endNs }
+    return {
+      startNs: this.reaches(startNs <= farNs) ? rest.startNs : later(startNs, rest.startNs),
+      endNs: rest.endNs
+    }
+  }
+
+  /** Whether a slice that ends where nothing more is known takes all that is left. */
+  private reaches(isAtFarEnd: boolean): boolean {
+    return isAtFarEnd && this.widthMaxNs === undefined
   }
 
   private isUnit({ startNs, endNs }: Range): boolean {
@@ -138,7 +175,8 @@ export class SliceWalk<A> {
 
   /** What a slice has held says how dense the next one is; an empty one, that something has to be looked for. */
   private learn({ startNs, endNs }: Range, rows: number): void {
-    const { edgeNs, farNs, density } = this.guess!
+    const guess = this.guess!
+    const { edgeNs } = guess
     if (rows === 0) {
       this.guess = undefined
       return
@@ -146,6 +184,8 @@ export class SliceWalk<A> {
     const widthNs = this.isAscending
       ? endNs - later(startNs, earlier(edgeNs, endNs)) + 1n
       : earlier(endNs, later(edgeNs, startNs)) - startNs + 1n
-    this.guess = { edgeNs, farNs, density: Math.max(rows / Number(widthNs), density / growthMax) }
+    const seen = rows / Number(widthNs)
+    const known = guess.rowDensity
+    this.guess = { ...guess, rowDensity: known === undefined ? seen : Math.max(seen, known / growthMax) }
   }
 }
