@@ -22,7 +22,6 @@ import type { Sample } from "../../protocol/Sample.ts"
 import { seriesKey } from "../../protocol/Series.ts"
 import { type TimeNs, timeNsMin } from "../../protocol/Time.ts"
 import type {
-  Gpu,
   GpuFilter,
   Page,
   SampleFilter,
@@ -34,9 +33,8 @@ import type {
 } from "../TelemetryStore.ts"
 import { TelemetryStore } from "../TelemetryStore.ts"
 import { type DatabaseThread, start } from "./file/DatabaseThread.ts"
-import type { GpuRow, WindowSlice } from "./file/messages.ts"
+import type { WindowSlice } from "./file/messages.ts"
 import { NumberedSeriesTable, SeriesNumbering } from "./file/SeriesNumbers.ts"
-import { parseSeries } from "./file/series-text.ts"
 
 /** Where the store is and what bounds it. */
 export class FileStoreConfig extends Context.Tag("telemetry/FileStoreConfig")<
@@ -69,7 +67,7 @@ const chunkSamplesMax = 1_000
 const readSamplesMax = 4_000
 /** Samples that one answer with windows is made of, if its first window has no more: few at first, for who wants few windows. */
 const sliceSamplesMin = 4_000
-const sliceSamplesMax = 32_000
+const sliceSamplesMax = 16_000
 /** Between two looks for what has become too old. */
 const expiryInterval = "30 seconds"
 
@@ -84,12 +82,7 @@ const windowValues = ({ names, windows, named, values }: Omit<WindowSlice, "rest
   return rows
 }
 
-const gpuOf = ({ newestSeries, firstSeenNs, lastSeenNs }: GpuRow): Gpu => {
-  const { uuid, gpuId, device, modelName, hostname } = parseSeries(newestSeries)
-  return { uuid, gpuId, device, modelName, hostname, firstSeenNs, lastSeenNs }
-}
-
-/** Pages and streams of samples out of a thread that reads. */
+/** What a thread that reads answers with series. */
 const makeReading = (thread: DatabaseThread, oldest: Effect.Effect<TimeNs>) => {
   const table = new NumberedSeriesTable()
 
@@ -105,6 +98,15 @@ const makeReading = (thread: DatabaseThread, oldest: Effect.Effect<TimeNs>) => {
         (columns) => table.samples(columns)
       )
     })
+
+  const gpus = (filter: GpuFilter & { readonly uuid?: string }) =>
+    Effect.flatMap(oldest, (oldestNs) =>
+      thread.ask(
+        "gpus",
+        () => ({ oldestNs, filter }),
+        (columns) => table.gpus(columns)
+      )
+    )
 
   /** The results of a query about what is there now: with what arrives meanwhile, a slow reader of a busy GPU would never end. */
   const upToNow = <Query extends SampleFilter, A>(
@@ -149,6 +151,7 @@ const makeReading = (thread: DatabaseThread, oldest: Effect.Effect<TimeNs>) => {
 
   return {
     page,
+    gpus,
     samples: (query: SampleQuery) => upToNow(query, chunks),
     windows: (query: WindowQuery) => upToNow(query, windowsFrom)
   }
@@ -199,15 +202,6 @@ const make = Effect.gen(function* () {
       )
     })
 
-  const gpus = (filter: GpuFilter & { readonly uuid?: string }) =>
-    Effect.flatMap(oldest, (oldestNs) =>
-      reader.ask(
-        "gpus",
-        () => ({ oldestNs, filter }),
-        (rows) => rows.map(gpuOf)
-      )
-    )
-
   const stats = Effect.flatMap(oldest, (oldestNs) =>
     reader.ask(
       "stats",
@@ -222,7 +216,7 @@ const make = Effect.gen(function* () {
     )
   )
 
-  const { page } = makeReading(reader, oldest)
+  const { page, gpus } = makeReading(reader, oldest)
   const { samples, windows } = makeReading(streamer, oldest)
 
   return TelemetryStore.of({

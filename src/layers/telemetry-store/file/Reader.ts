@@ -8,7 +8,7 @@ import type { Series } from "../../../protocol/Series.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
 import type { SampleFilter, SampleOrder } from "../../TelemetryStore.ts"
 import { type Connection, inTransaction } from "./database.ts"
-import type { Columns, GpuRow, PageStart, Requests, StatsRow } from "./messages.ts"
+import type { Columns, GpuColumns, PageStart, Requests, StatsRow } from "./messages.ts"
 import { Statements, type Value } from "./Statements.ts"
 import { parseSeries } from "./series-text.ts"
 import { sortKey, textKey } from "./sort-key.ts"
@@ -142,36 +142,47 @@ export class Reader {
     )?.[0]
   }
 
-  gpus({ oldestNs, filter }: Requests["gpus"]["request"]): ReadonlyArray<GpuRow> {
+  gpus({ oldestNs, filter }: Requests["gpus"]["request"]): GpuColumns {
     const { uuid, hostname, modelName } = filter
     const where = conditions(textEquals("uuid", uuid), textEquals("hostname", hostname))
-    return this.statements
-      .rows<[string, bigint, bigint]>(
-        `SELECT series, (SELECT min(ts) FROM samples WHERE samples.gpu = gpus.gpu AND ts >= ?), last_ns
-       FROM gpus CROSS JOIN series ON sid = newest_sid WHERE last_ns >= ? AND ${where.sql} ORDER BY uuid`,
+    const rows = this.statements
+      .rows<[bigint, bigint, bigint]>(
+        `SELECT (SELECT min(ts) FROM samples WHERE samples.gpu = gpus.gpu AND ts >= ?), newest_sid, last_ns
+         FROM gpus CROSS JOIN series ON sid = newest_sid WHERE last_ns >= ? AND ${where.sql} ORDER BY uuid`,
         oldestNs,
         oldestNs,
         ...where.values
       )
-      .map(([newestSeries, firstSeenNs, lastSeenNs]) => ({ newestSeries, firstSeenNs, lastSeenNs }))
-      .filter(({ newestSeries }) => modelName === undefined || JSON.parse(newestSeries)[5] === modelName)
+      .filter(([, sid]) => modelName === undefined || this.series(Number(sid)).modelName === modelName)
+    return {
+      ...this.columns(rows.map(([firstSeenNs, sid]) => [firstSeenNs, sid, 0])),
+      lastSeen: BigInt64Array.from(rows, ([, , lastSeenNs]) => lastSeenNs)
+    }
   }
 
-  /** One series of each metric, as `seriesKey`, ascending by the metric's name. */
+  /** Names of metrics, ascending. Of all GPUs they are looked up one behind the other, for there are far fewer than series. */
   metricNames({ oldestNs, uuid }: Requests["metricNames"]["request"]): ReadonlyArray<string> {
-    const where = conditions(
+    const found =
       uuid === undefined
-        ? undefined
-        : { sql: "gpu = (SELECT gpu FROM gpus WHERE uuid = ?)", values: [textKey(uuid)] }
-    )
-    return this.statements
-      .rows<[string]>(
-        `SELECT series FROM series JOIN latest USING (sid) WHERE last_ns >= ? AND ${where.sql}
-       GROUP BY metric ORDER BY metric`,
-        oldestNs,
-        ...where.values
-      )
-      .map(([series]) => JSON.parse(series)[0])
+        ? this.statements.rows<[bigint | null]>(
+            `WITH RECURSIVE names (metric) AS (
+               SELECT min(metric) FROM series
+               UNION ALL
+               SELECT (SELECT min(metric) FROM series WHERE series.metric > names.metric) FROM names
+               WHERE metric IS NOT NULL
+             )
+             SELECT (SELECT sid FROM series CROSS JOIN latest USING (sid)
+               WHERE series.metric = names.metric AND last_ns >= ? LIMIT 1)
+             FROM names WHERE metric IS NOT NULL ORDER BY metric`,
+            oldestNs
+          )
+        : this.statements.rows<[bigint]>(
+            `SELECT sid FROM series CROSS JOIN latest USING (sid)
+             WHERE last_ns >= ? AND gpu = (SELECT gpu FROM gpus WHERE uuid = ?) GROUP BY metric ORDER BY metric`,
+            oldestNs,
+            textKey(uuid)
+          )
+    return found.flatMap(([sid]) => (sid === null ? [] : [this.series(Number(sid)).metricName]))
   }
 
   stats({ oldestNs }: Requests["stats"]["request"]): StatsRow {

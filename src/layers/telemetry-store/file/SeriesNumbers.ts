@@ -2,7 +2,8 @@
 
 import type { Sample } from "../../../protocol/Sample.ts"
 import { type Series, seriesKey } from "../../../protocol/Series.ts"
-import type { Columns, NumberedSeries } from "./messages.ts"
+import type { Gpu } from "../../TelemetryStore.ts"
+import type { Columns, GpuColumns, NumberedSeries } from "./messages.ts"
 import { parseSeries } from "./series-text.ts"
 
 /** Series that are remembered; above it all are forgotten, so that a process that sees ever new ones does not grow. */
@@ -53,13 +54,27 @@ export class SeriesNumbering {
 export class NumberedSeriesTable {
   private readonly byNumber = new Map<number, Series>()
 
-  samples({ series, times, values, newSeries, isForgetful }: Columns): ReadonlyArray<Sample> {
-    if (isForgetful) this.byNumber.clear()
-    for (const [number, key] of newSeries) this.byNumber.set(number, parseSeries(key))
+  samples(columns: Columns): ReadonlyArray<Sample> {
+    this.takeIn(columns)
+    const { series, times, values } = columns
     return Array.from(series, (number, i) => ({
       series: this.byNumber.get(number)!,
       timeNs: times[i]!,
       value: values[i]!
     }))
+  }
+
+  gpus(columns: GpuColumns): ReadonlyArray<Gpu> {
+    this.takeIn(columns)
+    const { series, times, lastSeen } = columns
+    return Array.from(series, (number, i) => {
+      const { uuid, gpuId, device, modelName, hostname } = this.byNumber.get(number)!
+      return { uuid, gpuId, device, modelName, hostname, firstSeenNs: times[i]!, lastSeenNs: lastSeen[i]! }
+    })
+  }
+
+  private takeIn({ newSeries, isForgetful }: Columns): void {
+    if (isForgetful) this.byNumber.clear()
+    for (const [number, key] of newSeries) this.byNumber.set(number, parseSeries(key))
   }
 }

@@ -54,7 +54,7 @@ export interface Requests {
   }
   readonly gpus: {
     request: { oldestNs: TimeNs; filter: GpuFilter & { readonly uuid?: string } }
-    answer: ReadonlyArray<GpuRow>
+    answer: GpuColumns
   }
   readonly metricNames: {
     request: { oldestNs: TimeNs; uuid: string | undefined }
@@ -75,11 +75,9 @@ export interface WindowSlice {
   readonly rest: { readonly startNs: TimeNs; readonly endNs: TimeNs } | undefined
 }
 
-/** A GPU; the series of its newest sample as `seriesKey`. */
-export interface GpuRow {
-  readonly newestSeries: string
-  readonly firstSeenNs: TimeNs
-  readonly lastSeenNs: TimeNs
+/** GPUs: the series of the newest sample of each, the time of its oldest sample, and that of its newest. */
+export interface GpuColumns extends Columns {
+  readonly lastSeen: BigInt64Array
 }
 
 /** Figures at one moment. */
