@@ -38,6 +38,8 @@ export interface WriteReport {
   readonly stored: number
   /** Samples, by index, that the store will not keep because they are older than its retention. */
   readonly olderThanRetention: ReadonlyArray<number>
+  /** Samples, by index, that the store has no way to hold as they are, and why; the others are not held up by them. */
+  readonly refused?: ReadonlyArray<{ readonly index: number; readonly problem: string }>
 }
 
 /** Which samples; an absent field does not restrict. Times are inclusive. */

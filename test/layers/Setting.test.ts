@@ -10,6 +10,7 @@ import {
   runGroups,
   runSettings,
   sourceSettings,
+  storeSettings,
   streamerSettings
 } from "../../src/layers/settings/run.ts"
 
@@ -104,7 +105,8 @@ describe("a setting", () => {
   it("accepts its own default, as it is shown", () => {
     for (const { settings } of runGroups) {
       for (const [field, setting] of Object.entries(settings)) {
-        if (/<hostname>|sample/.test(setting.defaultShown)) continue
+        // What is told in words is no value.
+        if (/[< ]/.test(setting.defaultShown)) continue
         const fallback = read(setting.config, {})
         expect(read(setting.config, { [setting.env]: setting.defaultShown }), field).toEqual(fallback)
       }
@@ -151,6 +153,46 @@ describe("the source", () => {
     ])
     expect(source({ CSV_PATH: "a.csv", SIMULATE: "32x8" })).toEqual([
       "CSV_PATH and SIMULATE contradict each other, expected at most one of them"
+    ])
+  })
+})
+
+describe("the store", () => {
+  const storeOf = (given: Texts) => read(storeSettings.config, given)
+  const influx = { STORAGE_TYPE: "influxdb", INFLUXDB_TOKEN: "t" }
+
+  it("is memory, or a file where there is a folder, unless it is chosen", () => {
+    expect(storeOf({})).toEqual({ kind: "memory", samplesMax: 1_000_000, retentionMs: undefined })
+    expect(storeOf({ DATA_DIR: "d" })).toEqual({ kind: "file", dataDir: "d", retentionMs: undefined })
+    expect(storeOf({ DATA_DIR: "d", STORAGE_TYPE: "memory" })).toMatchObject({ kind: "memory" })
+    expect(storeOf({ STORAGE_TYPE: "InfluxDB", INFLUXDB_TOKEN: "t" })).toEqual({
+      ...{ kind: "influxdb", url: "http://localhost:8086", token: "t", org: "cisco" },
+      ...{ bucket: "gpu_telemetry", retentionMs: 432_000_000, isRetentionAsked: false }
+    })
+  })
+
+  it("keeps for ever where that is asked, and as is usual for it where nothing is", () => {
+    const isRetentionAsked = true
+    expect(storeOf({ ...influx, RETENTION_PERIOD: "none" })).toMatchObject({
+      retentionMs: 0,
+      isRetentionAsked
+    })
+    expect(storeOf({ ...influx, RETENTION_PERIOD: "2h" })).toMatchObject({
+      ...{ retentionMs: 7_200_000, isRetentionAsked }
+    })
+    expect(storeOf({ DATA_DIR: "d", RETENTION_PERIOD: "2h" })).toMatchObject({ retentionMs: 7_200_000 })
+    expect(storeOf({ RETENTION_PERIOD: "none" })).toMatchObject({ retentionMs: undefined })
+  })
+
+  it("that lacks what it needs is refused by the name of what is missing", () => {
+    expect(storeOf({ STORAGE_TYPE: "file" })).toEqual([
+      "DATA_DIR: not set (--data), and STORAGE_TYPE file needs a folder"
+    ])
+    expect(storeOf({ STORAGE_TYPE: "influxdb" })).toEqual([
+      "INFLUXDB_TOKEN: not set, and STORAGE_TYPE influxdb needs a token"
+    ])
+    expect(storeOf({ ...influx, INFLUXDB_URL: "localhost:8086" })).toEqual([
+      'INFLUXDB_URL: "localhost:8086" is not accepted, expected a URL such as http://localhost:8086'
     ])
   })
 })

@@ -7,8 +7,11 @@
 import { expect, it } from "@effect/vitest"
 import { Context, Effect, FastCheck, Layer } from "effect"
 import { TelemetryStore } from "../../src/layers/TelemetryStore.ts"
+import { layerInflux } from "../../src/layers/telemetry-store/influx.ts"
 import { layerMemory, MemoryStoreConfig } from "../../src/layers/telemetry-store/memory.ts"
 import { layerArray } from "../contracts/TelemetryStore.samples.ts"
+import { freshBucket, isInfluxThere } from "../influx/Buckets.ts"
+import { freshStore } from "../layers/telemetry-store/file/Folder.ts"
 import { carriedSamples, question } from "./StoreQuestions.ts"
 
 const memory: Layer.Layer<TelemetryStore> = Layer.provide(layerMemory, MemoryStoreConfig.layer())
@@ -18,7 +21,13 @@ const stores: ReadonlyArray<{
   readonly name: string
   readonly layer: Layer.Layer<TelemetryStore, unknown>
   readonly numRuns: number
-}> = [{ name: "a scan", layer: layerArray, numRuns: 100 }]
+}> = [
+  { name: "a scan", layer: layerArray, numRuns: 100 },
+  { name: "a file", layer: freshStore(), numRuns: 20 },
+  ...(isInfluxThere
+    ? [{ name: "InfluxDB", layer: Layer.provide(layerInflux, freshBucket()), numRuns: 15 }]
+    : [])
+]
 
 for (const { name, layer, numRuns } of stores) {
   it.live.prop(

@@ -170,12 +170,18 @@ const persist = (
   const samples = inbox.samples(from, to, firstSample, count)
   return store.write(samples).pipe(
     Effect.tap(() => watch.succeeded()),
-    Effect.map(({ stored, olderThanRetention }): CollectorRequest => {
+    Effect.map(({ stored, olderThanRetention, refused = [] }): CollectorRequest => {
       progress.samplesStored += stored
-      progress.samplesRefused += olderThanRetention.length
+      progress.samplesRefused += olderThanRetention.length + refused.length
       for (const index of olderThanRetention) {
         rejects.add("older_than_retention", () => ({
           origin: `offsets ${from} to ${to - 1}`,
+          input: encodeSample(samples[index]!)
+        }))
+      }
+      for (const { index, problem } of refused) {
+        rejects.add("refused_by_store", () => ({
+          origin: `offsets ${from} to ${to - 1}: ${problem}`,
           input: encodeSample(samples[index]!)
         }))
       }

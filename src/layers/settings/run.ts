@@ -190,6 +190,12 @@ export const gatewaySettings = group("Gateway", {
     meaning: "Most rows of a page, whatever limit is asked",
     kind: page,
     default: 1_000
+  }),
+  expectedIntervalMs: make({
+    env: "EXPECTED_INTERVAL",
+    meaning: "How old the newest sample of a GPU may get before the GPU counts as stale",
+    kind: duration(),
+    default: 60_000
   })
 })
 

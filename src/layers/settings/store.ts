@@ -20,7 +20,7 @@ const store = {
     meaning: "Folder of what outlives the process; it is made where it is missing",
     kind: text("DIR", 4_096),
     default: () => undefined,
-    shown: "none: nothing does"
+    shown: "no folder"
   }),
   retentionMs: makeLate({
     env: "RETENTION_PERIOD",
@@ -47,7 +47,7 @@ const store = {
     meaning: "The token that InfluxDB asks for; better set as a variable, as flags can be seen by others",
     kind: text("TOKEN", 4_096),
     default: () => undefined,
-    shown: "none"
+    shown: "no token"
   }),
   influxOrg: make({
     env: "INFLUXDB_ORG",

@@ -123,14 +123,18 @@ describe.skipIf(!isInfluxThere)("a write", () => {
       )
   )
 
-  it.live("with a sample that InfluxDB can't carry is refused with the reason, and sends nothing", () =>
+  it.live("reports the samples that InfluxDB can't carry, with the reason, and stores the others", () =>
     onBucket(
       Effect.gen(function* () {
-        const { proxy, write } = yield* openWriting()
-        const refused = yield* Effect.flip(write([sampleAt(0), sampleAt(1, { pod: "a\\" })]))
-        expect(refused._tag).toBe("WriteRefused")
-        expect(refused.problem).toBe("InfluxDB can't carry it: the pod ends with a backslash")
-        expect(proxy.asked.filter(isWrite)).toHaveLength(0)
+        const { config, write, noted } = yield* openWriting()
+        const report = yield* write([sampleAt(0), sampleAt(1, { pod: "a\\" }), sampleAt(2)])
+        expect(report).toEqual({
+          stored: 2,
+          olderThanRetention: [],
+          refused: [{ index: 1, problem: "InfluxDB can't carry it: the pod ends with a backslash" }]
+        })
+        expect((yield* rowsOf(config)).map(({ value }) => value)).toEqual([0, 2])
+        expect(noted).toEqual([[sampleAt(0), sampleAt(2)]])
       })
     )
   )

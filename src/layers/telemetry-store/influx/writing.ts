@@ -7,7 +7,7 @@ import { Clock, Effect } from "effect"
 import { writeSamplesMax } from "../../../protocol/Limits.ts"
 import type { Sample } from "../../../protocol/Sample.ts"
 import { parseTime, type TimeNs } from "../../../protocol/Time.ts"
-import { type StoreUnavailable, type TelemetryStore, WriteRefused } from "../../TelemetryStore.ts"
+import type { StoreUnavailable, TelemetryStore, WriteRefused, WriteReport } from "../../TelemetryStore.ts"
 import type { Buckets } from "./buckets.ts"
 import type { Catalogue } from "./Catalogue.ts"
 import type { InfluxConnection } from "./Connection.ts"
@@ -23,13 +23,14 @@ interface Request {
 interface Plan {
   readonly requests: ReadonlyArray<Request>
   readonly tooOld: ReadonlyArray<number>
-  /** The first that InfluxDB can't carry. */
-  readonly refused: Sample | undefined
+  /** What InfluxDB can't carry. */
+  readonly refused: NonNullable<WriteReport["refused"]>
 }
 
 const planOf = (samples: ReadonlyArray<Sample>, oldestNs: TimeNs | undefined): Plan => {
   const requests: Array<Request> = []
   const tooOld: Array<number> = []
+  const refused: Array<{ readonly index: number; readonly problem: string }> = []
   let indexes: Array<number> = []
   let lines: Array<string> = []
   for (let index = 0; index < samples.length; index++) {
@@ -39,7 +40,10 @@ const planOf = (samples: ReadonlyArray<Sample>, oldestNs: TimeNs | undefined): P
       continue
     }
     const line = encodeLine(sample)
-    if (line === undefined) return { requests: [], tooOld, refused: sample }
+    if (line === undefined) {
+      refused.push({ index, problem: lineProblem(sample) })
+      continue
+    }
     if (lines.length % writeSamplesMax === 0) {
       indexes = []
       lines = []
@@ -48,7 +52,7 @@ const planOf = (samples: ReadonlyArray<Sample>, oldestNs: TimeNs | undefined): P
     indexes.push(index)
     lines.push(line)
   }
-  return { requests, tooOld, refused: undefined }
+  return { requests, tooOld, refused }
 }
 
 /**
@@ -73,7 +77,7 @@ export const makeWriting = (
   buckets: Buckets,
   catalogue: Pick<Catalogue, "wrote">
 ): TelemetryStore["Type"]["write"] => {
-  const { description: store, config } = connection
+  const { config } = connection
 
   /** Answers the samples that InfluxDB found too old: its clock is ahead of ours, or its retention was shortened just now. */
   const send = (
@@ -94,14 +98,15 @@ export const makeWriting = (
       const nowMs = yield* Clock.currentTimeMillis
       const oldestNs = retentionMs === 0 ? undefined : BigInt(Math.round(nowMs - retentionMs)) * 1_000_000n
       const { requests, tooOld, refused } = planOf(samples, oldestNs)
-      // Nothing is sent with what is known to be refused: whoever asked parts it from the rest.
-      if (refused !== undefined) return yield* new WriteRefused({ store, problem: lineProblem(refused) })
-      const dropped = new Set(tooOld)
-      for (const request of requests) {
-        for (const index of yield* send(request, samples)) dropped.add(index)
-      }
-      const stored = dropped.size === 0 ? samples : samples.filter((_, index) => !dropped.has(index))
+      const olderThanRetention = [...tooOld]
+      for (const request of requests) olderThanRetention.push(...(yield* send(request, samples)))
+      const left = new Set([...olderThanRetention, ...refused.map(({ index }) => index)])
+      const stored = left.size === 0 ? samples : samples.filter((_, index) => !left.has(index))
       if (stored.length > 0) yield* catalogue.wrote(stored)
-      return { stored: stored.length, olderThanRetention: [...dropped].sort((a, b) => a - b) }
+      return {
+        stored: stored.length,
+        olderThanRetention: olderThanRetention.sort((a, b) => a - b),
+        ...(refused.length === 0 ? {} : { refused })
+      }
     }).pipe(Effect.tapErrorTag("StoreUnavailable", (failure) => buckets.noteFailure(failure)))
 }
