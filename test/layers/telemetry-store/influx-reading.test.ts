@@ -1,11 +1,19 @@
 /** What InfluxDB is asked for samples, page by page, whole or in windows, against the naive model. */
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, FastCheck } from "effect"
-import type { SampleFilter, SampleQuery } from "../../../src/layers/TelemetryStore.ts"
+import { Chunk, Effect, FastCheck, Stream } from "effect"
+import {
+  aggregates,
+  groupings,
+  type SampleFilter,
+  type SampleQuery,
+  type WindowQuery
+} from "../../../src/layers/TelemetryStore.ts"
+import { windowsOf } from "../../../src/layers/telemetry-store/windows.ts"
+import type { Sample } from "../../../src/protocol/Sample.ts"
 import { crowdedSamples, crowdedSeries, crowdedTimeNs } from "../../arbitraries.ts"
 import { freshBucket, isInfluxThere } from "../../influx/Buckets.ts"
 import { answer, settled } from "../../properties/NaiveSamples.ts"
-import { cataloguesOf, openReading, whole } from "./InfluxReading.ts"
+import { allWindows, cataloguesOf, openReading, whole } from "./InfluxReading.ts"
 
 /** A filter in which each field is left out more often than not, so that most answers hold something. */
 const filter: FastCheck.Arbitrary<SampleFilter> = FastCheck.record(
@@ -24,6 +32,52 @@ const query: FastCheck.Arbitrary<SampleQuery> = FastCheck.tuple(
   FastCheck.oneof(FastCheck.constant({}), filter),
   FastCheck.constantFrom("asc" as const, "desc" as const)
 ).map(([given, order]) => ({ ...given, order }))
+
+/** Samples of crowded instants, and of some that are far from them, up to the ends of what is stored. */
+const wideSamples = FastCheck.array(
+  FastCheck.tuple(
+    crowdedSamples({ minLength: 1, maxLength: 8 }),
+    FastCheck.constantFrom(
+      0n,
+      0n,
+      0n,
+      3_600n,
+      90_000n,
+      -1_752_871_354n,
+      -1_752_871_356n,
+      -10_976_243_387n,
+      7_470_500_000n
+    ),
+    FastCheck.integer({ min: -1_000, max: 1_000 })
+  ),
+  { maxLength: 6 }
+).map((parts) =>
+  parts.flatMap(([samples, seconds, value]) =>
+    samples.map(
+      (sample, i): Sample => ({
+        ...sample,
+        timeNs: sample.timeNs + seconds * 1_000_000_000n,
+        value: value + i / 4
+      })
+    )
+  )
+)
+
+const windowQuery: FastCheck.Arbitrary<WindowQuery> = FastCheck.record({
+  query,
+  windowNs: FastCheck.constantFrom(
+    1n,
+    2n,
+    7n,
+    1_000_000_000n,
+    60_000_000_000n,
+    86_400_000_000_000n,
+    31_536_000_000_000_000n,
+    2n ** 62n
+  ),
+  aggregate: FastCheck.constantFrom(...aggregates),
+  groupBy: FastCheck.constantFrom(...groupings)
+}).map(({ query, ...window }) => ({ ...query, ...window }))
 
 describe.skipIf(!isInfluxThere)("reading from InfluxDB", () => {
   it.effect.prop(
@@ -57,5 +111,26 @@ describe.skipIf(!isInfluxThere)("reading from InfluxDB", () => {
         }
       }).pipe(Effect.scoped, Effect.provide(freshBucket())),
     { fastCheck: { numRuns: 25 } }
+  )
+
+  it.effect.prop(
+    "windows are those of the samples, whatever the catalogue says",
+    [wideSamples, FastCheck.array(windowQuery, { minLength: 1, maxLength: 8 })],
+    ([samples, asked]) =>
+      Effect.gen(function* () {
+        const { write, readingBy } = yield* openReading
+        yield* write(samples)
+        const stored = settled(samples)
+        for (const [name, catalogue] of Object.entries(cataloguesOf(samples))) {
+          for (const query of asked) {
+            const chunks = yield* Stream.runCollect(windowsOf(query, Stream.make(answer(stored, query))))
+            const expected = Chunk.toReadonlyArray(chunks).flat()
+            expect(yield* allWindows(readingBy(catalogue), query), name).toEqual(
+              expected.map((row) => ({ ...row, value: expect.closeTo(row.value, 6) }))
+            )
+          }
+        }
+      }).pipe(Effect.scoped, Effect.provide(freshBucket())),
+    { fastCheck: { numRuns: 20 } }
   )
 })

@@ -10,24 +10,27 @@ import {
   fluxInteger,
   type ParameterizedQuery
 } from "@influxdata/influxdb-client"
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import type { Sample } from "../../../protocol/Sample.ts"
 import { StoreUnavailable } from "../../TelemetryStore.ts"
 import type { Extent } from "./Catalogue.ts"
 import type { InfluxConnection, TableReader } from "./Connection.ts"
 import { allTime, type Range, selection, type TagFilter } from "./flux.ts"
-import { makeSeriesReader, type SeriesReader, sampleReader, timeOf } from "./series.ts"
+import { isNumeric, makeSeriesReader, type SeriesReader, sampleReader, timeOf } from "./series.ts"
 
 /** What a query that fails half way answers behind its rows, with a status of success. */
 class QueryProblem {
   constructor(readonly text: string) {}
 }
 
-const isProblem = (table: FluxTableMetaData): boolean =>
-  table.column("error", false).index >= 0 && table.column("_value", false).index < 0
+const isProblem = ({ columns }: FluxTableMetaData): boolean =>
+  columns.some(({ label }) => label === "error") && columns.every(({ label }) => label !== "result")
 
 /** What Flux says where values of several types meet, or where there is no arithmetic for them. */
-const typeTrouble = /schema collision|unsupported .*type|type conflict/i
+const typeTrouble = /schema collision|unsupported|type conflict/i
+
+/** Counts include what is no number until others are known to write such: that is looked for so often. */
+const lookIntervalMs = 60_000
 
 /** The tables that a query is about, as numbers, whatever their values were. */
 export type Select = (range: Range, filter: TagFilter) => ParameterizedQuery
@@ -38,6 +41,8 @@ export interface SampleQueries {
     query: (select: Select) => ParameterizedQuery,
     reader: TableReader<A>
   ) => Effect.Effect<ReadonlyArray<A>, StoreUnavailable>
+  /** The same for what Flux takes of text too: a count. */
+  readonly askCounts: SampleQueries["ask"]
   readonly seriesReader: TableReader<ReturnType<SeriesReader>>
   /** The samples of a range, in no order: all of them, or `rowsMax` where there are as many or more. */
   readonly samples: (
@@ -68,8 +73,9 @@ export const make = (connection: InfluxConnection): SampleQueries => {
   const { bucket } = connection.config
   const seriesReader = makeSeriesReader()
   const samplesReader = sampleReader(seriesReader)
-  /** Whether values of other types than ours have been met. */
+  /** Whether values of other types than ours have been met, and when they were last looked for. */
   let isMixed = false
+  let lookedAtMs = Number.NEGATIVE_INFINITY
 
   const plain: Select = (range, filter) => selection(bucket, range, filter)
   const numeric: Select = (range, filter) =>
@@ -108,6 +114,21 @@ export const make = (connection: InfluxConnection): SampleQueries => {
       )
     })
 
+  const anyReader: TableReader<void> = (table) => {
+    if (!isNumeric(table)) isMixed = true
+    return () => {}
+  }
+
+  const look = Effect.flatMap(Clock.currentTimeMillis, (nowMs) => {
+    if (isMixed || nowMs - lookedAtMs < lookIntervalMs) return Effect.void
+    const lasts = ask((select) => flux`${select(allTime, {})} |> last() |> group() |> limit(n: 1)`, anyReader)
+    return Effect.map(lasts, () => {
+      lookedAtMs = nowMs
+    })
+  })
+
+  const askCounts: SampleQueries["ask"] = (query, reader) => Effect.zipRight(look, ask(query, reader))
+
   const samples: SampleQueries["samples"] = (range, filter, rowsMax) =>
     Effect.flatMap(
       ask((select) => {
@@ -125,7 +146,7 @@ export const make = (connection: InfluxConnection): SampleQueries => {
 
   const count: SampleQueries["count"] = (range, filter) =>
     Effect.map(
-      ask((select) => flux`${select(range, filter)} |> group() |> count()`, numberReader),
+      askCounts((select) => flux`${select(range, filter)} |> group() |> count()`, numberReader),
       sum
     )
 
@@ -159,5 +180,5 @@ export const make = (connection: InfluxConnection): SampleQueries => {
           : { firstNs, lastNs, samples: Math.max(1, found) }
     )
 
-  return { ask, seriesReader, samples, count, last, survey }
+  return { ask, askCounts, seriesReader, samples, count, last, survey }
 }

@@ -47,7 +47,7 @@ const windowReader =
     const time = table.column(timeColumn).index
     const metric = table.column("_measurement").index
     const tag = tagOf[groupBy]
-    const group = tag === undefined ? -1 : table.column(tag, false).index
+    const group = table.columns.findIndex(({ label }) => label === tag)
     const value = table.column("_value").index
     let lastTime: string | undefined
     let startNs = 0n
@@ -83,7 +83,7 @@ const pushedDown = {
 const partsOf =
   (queries: SampleQueries, query: WindowQuery, aggregate: keyof typeof pushedDown): PartsOf<WindowValue> =>
   (range, rowsMax) =>
-    queries.ask(
+    (aggregate === "count" ? queries.askCounts : queries.ask)(
       (select) => {
         const parts = flux`${select(range, query)}
         |> aggregateWindow(every: ${everyOf(query)}, fn: ${pushedDown[aggregate]}, createEmpty: false, timeSrc: "_start") |> group()`
