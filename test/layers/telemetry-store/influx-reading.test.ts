@@ -13,6 +13,7 @@ import type { Sample } from "../../../src/protocol/Sample.ts"
 import { crowdedSamples, crowdedSeries, crowdedTimeNs } from "../../arbitraries.ts"
 import { freshBucket, isInfluxThere } from "../../influx/Buckets.ts"
 import { answer, settled } from "../../properties/NaiveSamples.ts"
+import { epochNs, sampleAt, secondNs } from "../../Samples.ts"
 import { allWindows, cataloguesOf, openReading, whole } from "./InfluxReading.ts"
 
 /** A filter in which each field is left out more often than not, so that most answers hold something. */
@@ -132,5 +133,34 @@ describe.skipIf(!isInfluxThere)("reading from InfluxDB", () => {
         }
       }).pipe(Effect.scoped, Effect.provide(freshBucket())),
     { fastCheck: { numRuns: 20 } }
+  )
+
+  it.effect("many pages at once are what each would be alone", () =>
+    Effect.gen(function* () {
+      const { write, readingBy } = yield* openReading
+      const stored = Array.from({ length: 600 }, (_, i) => sampleAt(i >> 4, { uuid: `GPU-${i % 16}` }, i))
+      yield* write(stored)
+      const reading = readingBy(
+        cataloguesOf(stored.filter(({ series }) => series.uuid === "GPU-0"))["that is right"]!
+      )
+      const pages = Array.from({ length: 100 }, (_, i) => {
+        const query: SampleQuery = {
+          order: i % 3 === 0 ? "asc" : "desc",
+          uuid: `GPU-${i % 17}`,
+          ...(i % 5 === 0 ? { startNs: epochNs + BigInt(i % 7) * secondNs } : {})
+        }
+        const offset = i % 4
+        const expected = answer(settled(stored), query).slice(offset, offset + 10)
+        return Effect.map(reading.page(query, { limit: 10, start: { offset } }), (page) =>
+          expect(page).toEqual(expected)
+        )
+      })
+      // Who goes away is missed by nobody.
+      const impatient = Effect.timeout(
+        reading.page({ order: "asc", uuid: "GPU-1" }, { limit: 1, start: { offset: 0 } }),
+        0
+      )
+      yield* Effect.all([...pages, Effect.ignore(impatient), ...pages], { concurrency: "unbounded" })
+    }).pipe(Effect.scoped, Effect.provide(freshBucket()))
   )
 })

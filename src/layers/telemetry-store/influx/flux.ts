@@ -27,7 +27,10 @@ export interface Range {
 export const allTime: Range = { startNs: -(2n ** 63n) + 2n, endNs: 2n ** 63n - 3n }
 
 /** Which samples, whenever they were. */
-export type TagFilter = Omit<SampleFilter, "startNs" | "endNs">
+export interface TagFilter extends Omit<SampleFilter, "startNs" | "endNs"> {
+  /** Of any of these GPUs, at least one, in the place of `uuid`. */
+  readonly uuids?: ReadonlyArray<string>
+}
 
 /** What ends a literal, begins an escape or an expression, or is no character of Flux. */
 const special = /["\\$\p{Control}]/gu
@@ -58,11 +61,14 @@ export const intersection = (a: Range, b: Range): Range | undefined => {
 }
 
 /** The field of our points, and the tags that are asked for. A point without a UUID is no sample of ours. */
-const predicateOf = ({ uuid, metricName, hostname, gpuId }: TagFilter): ParameterizedQuery => {
-  let predicate =
-    uuid === undefined
-      ? flux`r._field == "value" and exists r.uuid`
-      : flux`r._field == "value" and r.uuid == ${textLiteral(uuid)}`
+const predicateOf = ({ uuid, uuids, metricName, hostname, gpuId }: TagFilter): ParameterizedQuery => {
+  const [first, ...others] = uuids ?? (uuid === undefined ? [] : [uuid])
+  let predicate = flux`r._field == "value" and exists r.uuid`
+  if (first !== undefined) {
+    let ofGpus = flux`r.uuid == ${textLiteral(first)}`
+    for (const other of others) ofGpus = flux`${ofGpus} or r.uuid == ${textLiteral(other)}`
+    predicate = flux`r._field == "value" and (${ofGpus})`
+  }
   if (metricName !== undefined)
     predicate = flux`${predicate} and r._measurement == ${textLiteral(metricName)}`
   if (hostname === "") predicate = flux`${predicate} and not exists r.hostname`

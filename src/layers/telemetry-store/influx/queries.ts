@@ -16,6 +16,7 @@ import { StoreUnavailable } from "../../TelemetryStore.ts"
 import type { Extent } from "./Catalogue.ts"
 import type { InfluxConnection, TableReader } from "./Connection.ts"
 import { allTime, type Range, selection, type TagFilter } from "./flux.ts"
+import { makeMerging } from "./merging.ts"
 import { isNumeric, makeSeriesReader, type SeriesReader, sampleReader, timeOf } from "./series.ts"
 
 /** What a query that fails half way answers behind its rows, with a status of success. */
@@ -129,7 +130,7 @@ export const make = (connection: InfluxConnection): SampleQueries => {
 
   const askCounts: SampleQueries["ask"] = (query, reader) => Effect.zipRight(look, ask(query, reader))
 
-  const samples: SampleQueries["samples"] = (range, filter, rowsMax) =>
+  const fetch: SampleQueries["samples"] = (range, filter, rowsMax) =>
     Effect.flatMap(
       ask((select) => {
         const rows = flux`${select(range, filter)} |> group()`
@@ -140,9 +141,17 @@ export const make = (connection: InfluxConnection): SampleQueries => {
         if (found.every((sample) => sample !== undefined)) return Effect.succeed(found)
         // Nothing but text was found, or truth values: numbers have to be asked for, or a bound would count what is dropped.
         isMixed = true
-        return samples(range, filter, rowsMax)
+        return fetch(range, filter, rowsMax)
       }
     )
+
+  const ofOneGpu = makeMerging(fetch)
+  const samples: SampleQueries["samples"] = (range, filter, rowsMax) => {
+    const { uuid } = filter
+    return uuid === undefined || rowsMax === undefined
+      ? fetch(range, filter, rowsMax)
+      : ofOneGpu(range, { ...filter, uuid }, rowsMax)
+  }
 
   const count: SampleQueries["count"] = (range, filter) =>
     Effect.map(
