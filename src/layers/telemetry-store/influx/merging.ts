@@ -11,7 +11,7 @@ import type { StoreUnavailable } from "../../TelemetryStore.ts"
 import type { Range, TagFilter } from "./flux.ts"
 
 /** Queries under way before requests are put together. */
-const flightsMax = 4
+const flightsMax = 2
 /** Requests that one query answers. */
 const requestsMax = 16
 /** What the starts, and the ends, of ranges that are asked for together may lie apart. */
