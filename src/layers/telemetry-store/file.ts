@@ -3,6 +3,9 @@
  *
  * SQLite, in threads of its own: one writes, and others read beside it. A write that was reported is on the disk. Bounded by
  * age where wanted: what is too old is in no answer, and is deleted bit by bit. One process has the folder at a time.
+ *
+ * The newest writes are in a file beside it (`-wal`) for a while, so that a copy of the one file alone may lack them. While the
+ * store is in use, any SQLite copies it whole: `sqlite3 telemetry.sqlite "VACUUM INTO 'copy.sqlite'"`.
  */
 import { join } from "node:path"
 import {

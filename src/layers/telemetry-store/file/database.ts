@@ -61,6 +61,14 @@ const isBusy = (cause: unknown): boolean => /database is (locked|busy)/.test(mes
 const singleNumber = (connection: Connection, pragma: string): number =>
   (connection.prepare(`PRAGMA ${pragma}`).raw().all() as Array<[number]>)[0]![0]
 
+const connect = (file: string, timeout: number): Connection => {
+  try {
+    return new Database(file, { timeout })
+  } catch (cause) {
+    throw new Error(`${file} can't be opened: ${messageOf(cause)}`)
+  }
+}
+
 /**
  * Makes the folder ours until the process ends, however it does: the operating system drops the lock that a transaction has
  * on a file of its own.
@@ -71,7 +79,7 @@ export const lockDirectory = (directory: string): Connection => {
   } catch (cause) {
     throw new Error(`the folder can't be made: ${messageOf(cause)}`)
   }
-  const lock = new Database(lockIn(directory))
+  const lock = connect(lockIn(directory), 0)
   try {
     lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
   } catch (cause) {
@@ -102,7 +110,7 @@ const busyTimeoutMs = 5_000
 const cacheKib = 32 * 1024
 
 const open = (directory: string): Connection => {
-  const connection = new Database(fileIn(directory), { timeout: busyTimeoutMs })
+  const connection = connect(fileIn(directory), busyTimeoutMs)
   connection.exec(`PRAGMA cache_size = -${cacheKib}`)
   return connection
 }
