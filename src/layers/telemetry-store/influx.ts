@@ -12,6 +12,7 @@ import { makeBuckets } from "./influx/buckets.ts"
 import * as Catalogue from "./influx/Catalogue.ts"
 import { InfluxConfig } from "./influx/Config.ts"
 import * as Connection from "./influx/Connection.ts"
+import * as Queries from "./influx/queries.ts"
 import { makeReading } from "./influx/reading.ts"
 import { makeWriting } from "./influx/writing.ts"
 
@@ -20,8 +21,9 @@ export { InfluxConfig }
 const make = Effect.gen(function* () {
   const connection = yield* Connection.make
   const buckets = yield* makeBuckets(connection)
-  const catalogue = yield* Catalogue.make(connection, buckets.catalogue)
-  const reading = makeReading(connection, catalogue)
+  const queries = Queries.make(connection)
+  const catalogue = yield* Catalogue.make(connection, queries, buckets.catalogue)
+  const reading = makeReading(queries, catalogue)
 
   /** The same with a bucket to ask, which is made where it is missing, and looked for again where it went away. */
   const withBucket = <A>(asked: Effect.Effect<A, StoreUnavailable>): Effect.Effect<A, StoreUnavailable> =>

@@ -5,6 +5,7 @@ import { makeBuckets } from "../../../src/layers/telemetry-store/influx/buckets.
 import type { Catalogue, Extent } from "../../../src/layers/telemetry-store/influx/Catalogue.ts"
 import { make as makeConnection } from "../../../src/layers/telemetry-store/influx/Connection.ts"
 import { encodeLine } from "../../../src/layers/telemetry-store/influx/lines.ts"
+import { make as makeQueries } from "../../../src/layers/telemetry-store/influx/queries.ts"
 import { makeReading } from "../../../src/layers/telemetry-store/influx/reading.ts"
 import type { Sample } from "../../../src/protocol/Sample.ts"
 import { timeNsMax, timeNsMin } from "../../../src/protocol/Time.ts"
@@ -42,7 +43,7 @@ export const openReading = Effect.gen(function* () {
         connection.config.bucket,
         samples.map((sample) => encodeLine(sample)!)
       ),
-    readingBy: (catalogue: Pick<Catalogue, "extent">) => makeReading(connection, catalogue)
+    readingBy: (catalogue: Pick<Catalogue, "extent">) => makeReading(makeQueries(connection), catalogue)
   }
 })
 

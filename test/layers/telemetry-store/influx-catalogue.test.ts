@@ -6,6 +6,7 @@ import { makeBuckets } from "../../../src/layers/telemetry-store/influx/buckets.
 import * as Catalogue from "../../../src/layers/telemetry-store/influx/Catalogue.ts"
 import { InfluxConfig } from "../../../src/layers/telemetry-store/influx/Config.ts"
 import * as Connection from "../../../src/layers/telemetry-store/influx/Connection.ts"
+import * as Queries from "../../../src/layers/telemetry-store/influx/queries.ts"
 import { makeWriting } from "../../../src/layers/telemetry-store/influx/writing.ts"
 import { call, freshBucket, isInfluxThere, post, theInflux } from "../../influx/Buckets.ts"
 import { epochNs, sampleOf, secondNs } from "../../Samples.ts"
@@ -17,7 +18,7 @@ const never = 1_000_000_000
 const process = Effect.gen(function* () {
   const connection = yield* Connection.make
   const buckets = yield* makeBuckets(connection)
-  const catalogue = yield* Catalogue.make(connection, buckets.catalogue)
+  const catalogue = yield* Catalogue.make(connection, Queries.make(connection), buckets.catalogue)
   yield* buckets.samples
   return { ...catalogue, write: makeWriting(connection, buckets, catalogue) }
 })
@@ -110,6 +111,19 @@ describe("what others write", () => {
       yield* post(config, [`M,hostname=h value=1 ${epochNs}`, `M,uuid=GPU-1 other=1,value=2 ${epochNs}`])
       yield* untilStats(view, { samples: 1, gpus: 1 })
       expect(yield* view.metricNames(Option.none())).toEqual(["M"])
+    })
+  )
+
+  test(
+    "and is an integer, counts; what is text does not",
+    Effect.gen(function* () {
+      const view = yield* processAt(quick)
+      const config = yield* InfluxConfig
+      yield* post(config, [line(epochNs, "GPU-1"), `N,uuid=GPU-2 value=7i ${epochNs}`])
+      yield* post(config, [`T,uuid=GPU-3 value="text" ${epochNs}`])
+      expect(yield* view.stats).toMatchObject({ samples: 2, gpus: 2 })
+      yield* post(config, [`N,uuid=GPU-2 value=8i ${epochNs + 1n}`, `T,uuid=GPU-4 value="text" ${epochNs}`])
+      yield* untilStats(view, { samples: 3, gpus: 2 })
     })
   )
 

@@ -20,6 +20,7 @@ import type { SampleFilter, StoreUnavailable, TelemetryStore } from "../../Telem
 import { allTime, dayOf, make as makeQueries } from "./CatalogueQueries.ts"
 import { CatalogueView, frontierAt } from "./CatalogueView.ts"
 import { type InfluxConnection, statusOf } from "./Connection.ts"
+import type { SampleQueries } from "./queries.ts"
 
 /** A count is repeated after ten times as long as it took, if that is more than the interval. */
 const dutyDivisor = 10
@@ -58,6 +59,7 @@ const timed = (effect: Effect.Effect<void, StoreUnavailable>): Effect.Effect<num
 /** The view of one process: read when it is first asked for, and followed from then on, while the scope is open. */
 export const make = (
   connection: InfluxConnection,
+  samples: SampleQueries,
   /** Succeeds when the catalogue bucket is there. */
   bucketBeside: Effect.Effect<void, StoreUnavailable>
 ): Effect.Effect<Catalogue, never, Scope.Scope> =>
@@ -65,7 +67,7 @@ export const make = (
     const { openIntervalMs, everythingIntervalMs } = connection.config
     const scope = yield* Effect.scope
     const oneAtATime = (yield* Effect.makeSemaphore(1)).withPermits(1)
-    const queries = makeQueries(connection)
+    const queries = makeQueries(connection, samples)
     let hasToldForbidden = false
     let freshAtMs = 0
     let failure: StoreUnavailable | undefined

@@ -4,14 +4,17 @@
  *
  * A point without a UUID is no sample of ours and is left out everywhere.
  */
-import { flux, fluxInteger, type ParameterizedQuery } from "@influxdata/influxdb-client"
+import { flux, fluxInteger } from "@influxdata/influxdb-client"
 import { Effect } from "effect"
 import { parseTime, type TimeNs } from "../../../protocol/Time.ts"
 import type { StoreUnavailable } from "../../TelemetryStore.ts"
 import { windowStart } from "../windowing.ts"
 import { catalogueBucket } from "./Config.ts"
 import type { InfluxConnection, TableReader } from "./Connection.ts"
+import { type Range, textLiteral } from "./flux.ts"
 import type { SeriesTimes } from "./KnownSeries.ts"
+import type { SampleQueries } from "./queries.ts"
+import { timeOf } from "./series.ts"
 
 export const hourNs: TimeNs = 3_600_000_000_000n
 export const dayNs: TimeNs = 24n * hourNs
@@ -39,60 +42,18 @@ export interface DayRecord {
   readonly counted?: string
 }
 
-const within = (timeNs: TimeNs): TimeNs =>
-  timeNs < allTime.startNs ? allTime.startNs : timeNs > allTime.stopNs ? allTime.stopNs : timeNs
-
-const range = (bucket: string, { startNs, stopNs }: Span): ParameterizedQuery => {
-  const [start, stop] = [fluxInteger(within(startNs)), fluxInteger(within(stopNs))]
-  return flux`from(bucket: ${bucket}) |> range(start: time(v: ${start}), stop: time(v: ${stop}))`
-}
-
-const ours = flux`|> filter(fn: (r) => r._field == "value" and exists r.uuid)`
+/** The part of a span that InfluxDB can be asked about, with its end in it. */
+const rangeOf = ({ startNs, stopNs }: Span): Range => ({
+  startNs: startNs < allTime.startNs ? allTime.startNs : startNs,
+  endNs: stopNs > allTime.stopNs ? allTime.stopNs - 1n : stopNs - 1n
+})
 
 const described = flux`|> keep(columns: ["_time", "_measurement", "uuid", "hostname", "gpu_id", "device", "model"]) |> group()`
-
-const numberReader: TableReader<number> = (table) => {
-  const { index } = table.column("_value")
-  return (cells) => Number(cells[index])
-}
 
 const dayCountReader: TableReader<readonly [dayNs: TimeNs, samples: number]> = (table) => {
   const [time, value] = ["_time", "_value"].map((label) => table.column(label).index)
   // The first day of all time begins before it.
   return (cells) => [dayOf(parseTime(cells[time!]!)!), Number(cells[value!])]
-}
-
-/** The index of an integer of at least 0; what else a foreign writer may have put there is none. */
-const gpuIdOf = (text: string): number | undefined => (/^\d{1,15}$/.test(text) ? Number(text) : undefined)
-
-/** One sample of a series: its tags, and its time as both ends. */
-const seriesReader: TableReader<SeriesTimes> = (table) => {
-  const cell = (label: string) => {
-    const { index } = table.column(label, false)
-    return (cells: ReadonlyArray<string>) => (index < 0 ? "" : (cells[index] ?? ""))
-  }
-  const [time, metricName, uuid] = [cell("_time"), cell("_measurement"), cell("uuid")]
-  const [hostname, gpuId, device, modelName] = [
-    cell("hostname"),
-    cell("gpu_id"),
-    cell("device"),
-    cell("model")
-  ]
-  return (cells) => {
-    const timeNs = parseTime(time(cells))!
-    return {
-      tags: {
-        metricName: metricName(cells),
-        uuid: uuid(cells),
-        hostname: hostname(cells),
-        gpuId: gpuIdOf(gpuId(cells)),
-        device: device(cells),
-        modelName: modelName(cells)
-      },
-      firstNs: timeNs,
-      lastNs: timeNs
-    }
-  }
 }
 
 const dayReader: TableReader<DayRecord> = (table) => {
@@ -134,33 +95,38 @@ const dayLine = ({ dayNs, samples, written, counted }: DayRecord): string => {
   return `day ${fields.join(",")} ${dayNs}`
 }
 
-export const make = (connection: InfluxConnection): CatalogueQueries => {
-  const { bucket } = connection.config
-  const beside = catalogueBucket(bucket)
+export const make = (connection: InfluxConnection, samples: SampleQueries): CatalogueQueries => {
+  const beside = catalogueBucket(connection.config.bucket)
+
+  /** One sample of a series: its tags, and its time as both ends. */
+  const timesReader: TableReader<SeriesTimes> = (table) => {
+    const series = samples.seriesReader(table)
+    const { index } = table.column("_time")
+    return (cells) => {
+      const timeNs = timeOf(cells[index]!)
+      return { tags: series(cells), firstNs: timeNs, lastNs: timeNs }
+    }
+  }
   return {
-    count: (span) =>
-      Effect.map(
-        connection.query(flux`${range(bucket, span)} ${ours} |> group() |> count()`, numberReader),
-        (counts) => counts.reduce((sum, count) => sum + count, 0)
-      ),
+    count: (span) => samples.count(rangeOf(span), {}),
     countPerDay: (span) =>
-      connection.query(
-        flux`${range(bucket, span)} ${ours}
+      samples.askCounts(
+        (select) => flux`${select(rangeOf(span), {})}
           |> aggregateWindow(every: 1d, fn: count, createEmpty: false, timeSrc: "_start")
           |> group(columns: ["_time"]) |> sum() |> group()`,
         dayCountReader
       ),
     firsts: (span) =>
-      connection.query(flux`${range(bucket, span)} ${ours} |> first() ${described}`, seriesReader),
+      samples.ask((select) => flux`${select(rangeOf(span), {})} |> first() ${described}`, timesReader),
     lasts: (span) =>
-      connection.query(flux`${range(bucket, span)} ${ours} |> last() ${described}`, seriesReader),
+      samples.ask((select) => flux`${select(rangeOf(span), {})} |> last() ${described}`, timesReader),
     days: connection.query(
-      flux`${range(beside, allTime)} |> filter(fn: (r) => r._measurement == "day")`,
+      flux`from(bucket: ${textLiteral(beside)}) |> range(start: time(v: ${fluxInteger(allTime.startNs)})) |> filter(fn: (r) => r._measurement == "day")`,
       dayReader
     ),
     keepDays: (records) =>
       connection
-        .write(beside, records.map(dayLine))
+        .write(beside, records.filter(({ dayNs: start }) => start >= allTime.startNs).map(dayLine))
         .pipe(Effect.catchTag("WriteRefused", (refused) => Effect.die(refused)))
   }
 }

@@ -65,6 +65,10 @@ export const statusOf = ({ cause }: { readonly cause?: unknown }): number | unde
       ? statusOf(cause)
       : undefined
 
+/** Whether a table is what a query that fails half way answers behind its rows, with a status of success. */
+const isProblem = ({ columns }: FluxTableMetaData): boolean =>
+  columns.some(({ label }) => label === "error") && columns.every(({ label }) => label !== "result")
+
 /** The body's own words where it has some. */
 const wordsOf = (error: HttpError): string =>
   typeof error.json?.message === "string" ? error.json.message : error.message
@@ -145,31 +149,37 @@ export const make: Effect.Effect<InfluxConnection, never, InfluxConfig | Scope.S
 
     const queries = client.getQueryApi({ org, gzip: false })
 
+    const badAnswer = (problem: string, cause: unknown) =>
+      unavailable(`can't answer a query: ${problem}`, cause)
+
     const query: InfluxConnection["query"] = <A>(flux: ParameterizedQuery, reader: TableReader<A>) =>
       Effect.async<ReadonlyArray<A>, StoreUnavailable>((resume) => {
         const rows: Array<A> = []
         let table: FluxTableMetaData | undefined
         let read: (cells: ReadonlyArray<string>) => A
+        let problem: string | undefined
         let cancel = () => {}
         queries.response(flux).consumeRows({
           next: (cells, of) => {
             if (of !== table) {
               table = of
-              read = reader(of)
+              if (isProblem(of)) problem = cells[of.column("error").index]!
+              else read = reader(of)
             }
-            rows.push(read(cells))
+            if (problem === undefined) rows.push(read(cells))
           },
           error: (cause) => {
             const failure = explain(cause)
             resume(
-              Effect.fail(
-                failure._tag === "RequestRefused"
-                  ? unavailable(`can't answer a query: ${failure.message}`, cause)
-                  : failure
-              )
+              Effect.fail(failure._tag === "RequestRefused" ? badAnswer(failure.message, cause) : failure)
             )
           },
-          complete: () => resume(Effect.succeed(rows)),
+          complete: () =>
+            resume(
+              problem === undefined
+                ? Effect.succeed(rows)
+                : Effect.fail(badAnswer(`it failed in the middle of it: ${problem}`, undefined))
+            ),
           useCancellable: (cancellable) => {
             cancel = () => cancellable.cancel()
           }

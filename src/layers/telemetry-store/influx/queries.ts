@@ -4,28 +4,15 @@
  * Rows are bounded, the rest is pushed down to the storage engine. Someone else may have written integers or text as values: then Flux
  * can't put series together as they are, and they are asked for again, more slowly, as the numbers that they are.
  */
-import {
-  type FluxTableMetaData,
-  flux,
-  fluxInteger,
-  type ParameterizedQuery
-} from "@influxdata/influxdb-client"
+import { flux, fluxInteger, type ParameterizedQuery } from "@influxdata/influxdb-client"
 import { Clock, Effect } from "effect"
 import type { Sample } from "../../../protocol/Sample.ts"
-import { StoreUnavailable } from "../../TelemetryStore.ts"
+import type { StoreUnavailable } from "../../TelemetryStore.ts"
 import type { Extent } from "./Catalogue.ts"
 import type { InfluxConnection, TableReader } from "./Connection.ts"
 import { allTime, type Range, selection, type TagFilter } from "./flux.ts"
 import { makeMerging } from "./merging.ts"
 import { isNumeric, makeSeriesReader, type SeriesReader, sampleReader, timeOf } from "./series.ts"
-
-/** What a query that fails half way answers behind its rows, with a status of success. */
-class QueryProblem {
-  constructor(readonly text: string) {}
-}
-
-const isProblem = ({ columns }: FluxTableMetaData): boolean =>
-  columns.some(({ label }) => label === "error") && columns.every(({ label }) => label !== "result")
 
 /** What Flux says where values of several types meet, or where there is no arithmetic for them. */
 const typeTrouble = /schema collision|unsupported|type conflict/i
@@ -82,35 +69,15 @@ export const make = (connection: InfluxConnection): SampleQueries => {
   const numeric: Select = (range, filter) =>
     flux`import "types" ${selection(bucket, range, filter)} |> filter(fn: (r) => types.isNumeric(v: r._value)) |> toFloat()`
 
-  const once = <A>(query: ParameterizedQuery, reader: TableReader<A>) =>
-    Effect.flatMap(
-      connection.query<A | QueryProblem>(query, (table) => {
-        if (!isProblem(table)) return reader(table)
-        const { index } = table.column("error")
-        return (cells) => new QueryProblem(cells[index]!)
-      }),
-      (rows) => {
-        const problem = rows.find((row) => row instanceof QueryProblem)
-        return problem === undefined
-          ? Effect.succeed(rows as ReadonlyArray<A>)
-          : Effect.fail(
-              new StoreUnavailable({
-                store: connection.description,
-                problem: `failed in the middle of an answer: ${problem.text}`
-              })
-            )
-      }
-    )
-
   const ask: SampleQueries["ask"] = (query, reader) =>
     Effect.suspend(() => {
-      if (isMixed) return once(query(numeric), reader)
+      if (isMixed) return connection.query(query(numeric), reader)
       return Effect.catchIf(
-        once(query(plain), reader),
+        connection.query(query(plain), reader),
         ({ problem }) => typeTrouble.test(problem),
         () => {
           isMixed = true
-          return once(query(numeric), reader)
+          return connection.query(query(numeric), reader)
         }
       )
     })

@@ -3,10 +3,9 @@ import { Chunk, Effect, Option, Stream } from "effect"
 import type { Sample } from "../../../protocol/Sample.ts"
 import type { SampleQuery, StoreUnavailable, TelemetryStore } from "../../TelemetryStore.ts"
 import type { Catalogue } from "./Catalogue.ts"
-import type { InfluxConnection } from "./Connection.ts"
 import { intersection, type Range, rangeOf } from "./flux.ts"
 import { makePage, slicedSamples, sorted } from "./pages.ts"
-import { make as makeQueries, type SampleQueries } from "./queries.ts"
+import type { SampleQueries } from "./queries.ts"
 import { SliceWalk, sliceRowsTarget } from "./slices.ts"
 import { makeWindows } from "./windows.ts"
 
@@ -54,10 +53,9 @@ const makeSamples =
   }
 
 export const makeReading = (
-  connection: InfluxConnection,
+  queries: SampleQueries,
   catalogue: Pick<Catalogue, "extent">
 ): Pick<TelemetryStore["Type"], "page" | "samples" | "windows"> => {
-  const queries = makeQueries(connection)
   const samples = makeSamples(queries, catalogue)
   return {
     page: makePage(queries, catalogue),
