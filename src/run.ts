@@ -147,18 +147,20 @@ const tellRejects = Effect.gen(function* () {
 })
 
 /** Everything that the source gave is stored; how it went is told, and is a failure where something is missing. */
-const finishImport = Effect.gen(function* () {
-  yield* (yield* Streamers).done
-  yield* (yield* Collectors).drain
-  print(yield* progressLine)
-  yield* tellRejects
-  const collectors = yield* (yield* Collectors).progress
-  // Every collector is refused the same samples; what one has missed another may have stored, but nobody knows.
-  const refused = Math.max(...collectors.map(({ samplesRefused }) => samplesRefused))
-  const missed = Math.max(...collectors.map(({ messagesMissed }) => messagesMissed))
-  const { evicted } = yield* (yield* TelemetryStore).stats
-  if (refused + evicted + missed > 0) return yield* new ImportIncomplete({ refused, evicted, missed })
-})
+const finishImport = (store: StoreSettings) =>
+  Effect.gen(function* () {
+    yield* (yield* Streamers).done
+    yield* (yield* Collectors).drain
+    print(yield* progressLine)
+    yield* tellRejects
+    const collectors = yield* (yield* Collectors).progress
+    // Every collector is refused the same samples; what one has missed another may have stored, but nobody knows.
+    const refused = Math.max(...collectors.map(({ samplesRefused }) => samplesRefused))
+    const missed = Math.max(...collectors.map(({ messagesMissed }) => messagesMissed))
+    // What becomes too old where age alone is a bound, was stored and has had its time.
+    const evicted = store.kind === "memory" ? (yield* (yield* TelemetryStore).stats).evicted : 0
+    if (refused + evicted + missed > 0) return yield* new ImportIncomplete({ refused, evicted, missed })
+  })
 
 /** Ends when a streamer or a collector can't go on; else never. */
 const untilFailure = Effect.gen(function* () {
@@ -198,7 +200,7 @@ export const run = (settings: RunSettings, { once, serve }: RunOptions) =>
     yield* announce(settings)
     yield* Effect.forkScoped(showProgress)
     yield* Effect.forkScoped(logRejects)
-    if (once) yield* Effect.raceFirst(finishImport, (yield* Collectors).failed)
+    if (once) yield* Effect.raceFirst(finishImport(settings.store), (yield* Collectors).failed)
     if (!once || serve) return yield* untilFailure
   }).pipe(
     Effect.scoped,
