@@ -122,7 +122,7 @@ describe("what is wrong with a command line is told in one line that names it", 
     ["--rate 1 --rate 2", "--rate is given twice or without a value (see --help)"],
     ["--log-level", "--log-level is given twice or without a value (see --help)"],
     ["--batch-size 0", '--batch-size: "0" is not accepted, expected an integer from 1 to 10000'],
-    ["--storage-type influxdb", '--storage-type: "influxdb" is not accepted, expected memory'],
+    ["--storage-type redis", '--storage-type: "redis" is not accepted, expected memory, file or influxdb'],
     ["--csv a --simulate 1x1", "--csv and --simulate contradict each other, expected at most one of them"]
   ]
   for (const [args, line] of cases) {
