@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
@@ -13,6 +14,8 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
+    // Vitest leaves a core to itself; on two, half of the machine would wait for sockets and child processes.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     setupFiles: ["test/setup.ts"],
     globalSetup: ["test/influx/global.ts"],
     // Property suites run hundreds of histories each; on two noisy cores a minute is a limit, not an expectation.

@@ -165,7 +165,7 @@ describe("a sample that InfluxDB can't carry", () => {
     [{ metricName: "a\\" }, "the metric's name ends with a backslash"],
     [
       { metricName: "a\\=b" },
-      "the metric's name holds a backslash before a comma, a space or an equals sign"
+      "the metric's name holds a backslash before a comma, a space, an equals sign or a quote"
     ],
     [{ metricName: "a\nb" }, "the metric's name holds a line break"],
     [{ uuid: "a\rb" }, "the uuid holds a line break"],

@@ -129,7 +129,6 @@ export class CatalogueView {
       this.counted = { todayNs, openNs, today, todayWritten, open }
 
       if (!isTodayKnown || (before?.open ?? 0) > open) this.changed = "all"
-      for (const day of due) this.noteChanged({ startNs: day, stopNs: day + dayNs })
       if (open !== before?.open) this.noteChanged({ startNs: openNs, stopNs: allTime.stopNs })
     }).pipe(
       Effect.onError(() =>
@@ -187,6 +186,7 @@ export class CatalogueView {
           yield* this.queries.countPerDay({ startNs: run[0]!, stopNs: run.at(-1)! + dayNs })
         )
         const records = run.map((day, i) => this.days.count(day, counts.get(day) ?? 0, written[i]))
+        for (const day of run) this.noteChanged({ startNs: day, stopNs: day + dayNs })
         yield* this.records.keep(records)
       }
     })
@@ -233,7 +233,7 @@ export class CatalogueView {
         const lasts = yield* this.queries.lasts(span)
         // In the open hour only a series that is not known can begin.
         const isOpen = span.stopNs === allTime.stopNs
-        const mayBegin = !isOpen || lasts.some(({ tags }) => !this.series.knows(tags))
+        const mayBegin = !isOpen || lasts.some(({ tags }) => this.series.mayBeginIn(tags, span.startNs))
         const firsts = mayBegin ? yield* this.queries.firsts(span) : []
         for (const times of [...firsts, ...lasts]) this.series.merge(times)
       }

@@ -72,8 +72,10 @@ export class KnownSeries {
     return this.byKey.size
   }
 
-  knows(tags: SeriesTags): boolean {
-    return this.byKey.has(keyOf(tags))
+  /** Whether a series is new, or as far as is known began after an instant. */
+  mayBeginIn(tags: SeriesTags, startNs: TimeNs): boolean {
+    const known = this.byKey.get(keyOf(tags))
+    return known === undefined || known.firstNs > startNs
   }
 
   /** Adds a series, or widens its times. */

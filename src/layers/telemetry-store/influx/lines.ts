@@ -50,7 +50,7 @@ const measurementProblem = (text: string): string | undefined => {
   // Such a line is a comment, or loses its first character.
   if (/^[#\t\0]/.test(text)) return "begins with #, a tab or NUL"
   // It is stored, and found by no query.
-  if (/\\[,= ]/.test(text)) return "holds a backslash before a comma, a space or an equals sign"
+  if (/\\[,= "]/.test(text)) return "holds a backslash before a comma, a space, an equals sign or a quote"
   return textProblem(text)
 }
 
