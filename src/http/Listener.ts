@@ -4,7 +4,7 @@
  *
  * Platform's own server waits on close for as long as any client stays, and offers no place in front of the router.
  */
-import { createServer, type RequestListener, type Server } from "node:http"
+import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import { Effect, Schema, type Scope } from "effect"
 
@@ -84,6 +84,8 @@ const reachableHost = (host: string): string =>
 
 const open = (handler: RequestListener, options: ListenOptions): Effect.Effect<Server, ListenError> =>
   Effect.async((resume) => {
+    /** The answers under way, by the connection that they are for. */
+    const answering = new WeakMap<Socket, ServerResponse>()
     const server = createServer(
       {
         // Of the headers too.
@@ -92,10 +94,17 @@ const open = (handler: RequestListener, options: ListenOptions): Effect.Effect<S
         // Node looks for late requests only this often.
         connectionsCheckingInterval: Math.min(1_000, Math.max(1, options.readTimeoutMs / 4))
       },
-      handler
+      (request, response) => {
+        answering.set(request.socket, response)
+        handler(request, response)
+      }
     )
-    // Counts from the last byte in either direction, and ends the connection.
-    server.timeout = options.writeTimeoutMs
+    // Counts from the last byte in either direction.
+    server.setTimeout(options.writeTimeoutMs, (socket: Socket) => {
+      const response = answering.get(socket)
+      if (response === undefined || response.headersSent || response.writableEnded) socket.destroy()
+      else giveUp(response, options.writeTimeoutMs)
+    })
     server.on("clientError", refuse)
     const onError = (cause: NodeJS.ErrnoException) => {
       const { host, port } = options
@@ -120,6 +129,20 @@ const drain = (server: Server, drainTimeoutMs: number): Effect.Effect<void> =>
     })
   })
 
+const problem = (status: number, title: string, error: string, detail = title): string =>
+  JSON.stringify({ type: "about:blank", title, status, detail, error, message: detail })
+
+/** Answers a client that has waited for as long as it may, instead of leaving it without a word. */
+const giveUp = (response: ServerResponse, waitedMs: number): void => {
+  const body = problem(503, "Service Unavailable", "unavailable", `no answer was found within ${waitedMs} ms`)
+  response.writeHead(503, {
+    "content-type": "application/problem+json",
+    "content-length": Buffer.byteLength(body),
+    connection: "close"
+  })
+  response.end(body)
+}
+
 /** Answers what node could not read as a request. */
 const refuse = (error: NodeJS.ErrnoException, socket: Socket & { bytesWritten: number }): void => {
   // Behind an answer that has begun, more bytes would be taken for a part of it.
@@ -129,18 +152,11 @@ const refuse = (error: NodeJS.ErrnoException, socket: Socket & { bytesWritten: n
   }
   const [status, title] =
     error.code === "ERR_HTTP_REQUEST_TIMEOUT"
-      ? [408, "Request Timeout"]
+      ? ([408, "Request Timeout"] as const)
       : error.code === "HPE_HEADER_OVERFLOW"
-        ? [431, "Request Header Fields Too Large"]
-        : [400, "Bad Request"]
-  const body = JSON.stringify({
-    type: "about:blank",
-    title,
-    status,
-    detail: title,
-    error: "bad_request",
-    message: title
-  })
+        ? ([431, "Request Header Fields Too Large"] as const)
+        : ([400, "Bad Request"] as const)
+  const body = problem(status, title, "bad_request")
   socket.end(
     `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\n` +
       `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`

@@ -111,3 +111,17 @@ it.live("closing cuts off an export that does not end within the drain timeout",
     expect((yield* Fiber.await(reading))._tag).toBe("Failure")
   })
 )
+
+it.live("who waits for an answer for as long as one may is told so, and not left without a word", () =>
+  Effect.gen(function* () {
+    for (const path of ["/api/v1/stats", "/api/v1/gpus/GPU-1/telemetry"]) {
+      const answer = yield* send(path)
+      expect(answer.status).toBe(503)
+      expect(answer.text).toContain('"error":"unavailable","message":"no answer was found within 100 ms"')
+    }
+  }).pipe(
+    Effect.provide(
+      gatewayOver(storeWith({ stats: Effect.never, page: () => Effect.never }), { writeTimeoutMs: 100 })
+    )
+  )
+)

@@ -9,6 +9,7 @@ import * as Rejects from "../../src/layers/Rejects.ts"
 import { Streamers } from "../../src/layers/Streamers.ts"
 import * as StreamersHere from "../../src/layers/streamers/embedded.ts"
 import { type SourceChunk, TelemetrySource } from "../../src/layers/TelemetrySource.ts"
+import { TelemetryStore } from "../../src/layers/TelemetryStore.ts"
 import { layerMemory, MemoryStoreConfig } from "../../src/layers/telemetry-store/memory.ts"
 import { ProducerId, SourcePosition, SubscriberId } from "../../src/protocol/Log.ts"
 import { ownsRow } from "../../src/protocol/Shard.ts"
@@ -61,7 +62,13 @@ const streamersOver = (
     ])
   )
 
-const collectorsOver = (broker: Broker["Type"], collectors: number) =>
+const memory = Layer.provide(layerMemory, MemoryStoreConfig.layer())
+
+const collectorsOver = (
+  broker: Broker["Type"],
+  collectors: number,
+  store: Layer.Layer<TelemetryStore> = memory
+) =>
   CollectorsHere.layer.pipe(
     Layer.provide([
       CollectorsHere.CollectorConfig.layer({
@@ -70,7 +77,7 @@ const collectorsOver = (broker: Broker["Type"], collectors: number) =>
         from: "latest"
       }),
       Layer.succeed(Broker, broker),
-      layerMemory.pipe(Layer.provide(MemoryStoreConfig.layer())),
+      store,
       Rejects.layer
     ])
   )
@@ -229,6 +236,29 @@ describe("the collectors of a process", () => {
     })
   )
 
+  it.scoped("try again what a store broke at, whatever that was", () =>
+    Effect.gen(function* () {
+      const broker = yield* openBroker
+      let writes = 0
+      const brittle = Layer.map(memory, (built) => {
+        const store = Context.get(built, TelemetryStore)
+        return Context.make(TelemetryStore, {
+          ...store,
+          write: (samples) =>
+            Effect.suspend(() => (++writes < 3 ? Effect.die(new Error("a bug")) : store.write(samples)))
+        })
+      })
+      const built = yield* Layer.build(
+        Layer.provideMerge(afterSubscribing(streamersOver(broker, {})), collectorsOver(broker, 1, brittle))
+      )
+      yield* Context.get(built, Streamers).done
+      yield* Effect.forkScoped(timePasses)
+      const collectors = Context.get(built, Collectors)
+      yield* collectors.drain
+      expect((yield* collectors.progress)[0]).toMatchObject({ samplesStored: 20, samplesRefused: 0 })
+    })
+  )
+
   it.scoped("fail with the first whose id another one has taken", () =>
     Effect.gen(function* () {
       const broker = yield* openBroker
@@ -239,7 +269,7 @@ describe("the collectors of a process", () => {
           Layer.provide([
             CollectorsHere.CollectorConfig.layer({ collectorId: SubscriberId.make("c-2") }),
             Layer.succeed(Broker, broker),
-            layerMemory.pipe(Layer.provide(MemoryStoreConfig.layer())),
+            memory,
             Rejects.layer
           ])
         )

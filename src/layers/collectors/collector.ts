@@ -21,7 +21,7 @@ import { Broker, type Delivery, type Subscription } from "../Broker.ts"
 import { CollectorFailed, type CollectorProgress } from "../Collectors.ts"
 import { type Actor, type Handlers, noEvents, onStop, spawn } from "../Interpreter.ts"
 import { Rejects } from "../Rejects.ts"
-import { TelemetryStore } from "../TelemetryStore.ts"
+import { StoreUnavailable, TelemetryStore } from "../TelemetryStore.ts"
 import * as Timers from "../Timers.ts"
 import * as Trace from "../Trace.ts"
 import { Inbox } from "./Inbox.ts"
@@ -169,6 +169,12 @@ const persist = (
   const { write, from, to, firstSample, samples: count } = params
   const samples = inbox.samples(from, to, firstSample, count)
   return store.write(samples).pipe(
+    // Whatever goes wrong in a store, the write is waited for, and has to be tried again.
+    Effect.catchAllDefect((cause) =>
+      Effect.fail(
+        new StoreUnavailable({ store: store.description, problem: `failed unexpectedly: ${cause}`, cause })
+      )
+    ),
     Effect.tap(() => watch.succeeded()),
     Effect.map(({ stored, olderThanRetention, refused = [] }): CollectorRequest => {
       progress.samplesStored += stored

@@ -12,18 +12,35 @@ import { makeBuckets } from "./influx/buckets.ts"
 import * as Catalogue from "./influx/Catalogue.ts"
 import { InfluxConfig } from "./influx/Config.ts"
 import * as Connection from "./influx/Connection.ts"
+import { allTime } from "./influx/flux.ts"
 import * as Queries from "./influx/queries.ts"
 import { makeReading } from "./influx/reading.ts"
 import { makeWriting } from "./influx/writing.ts"
 
 export { InfluxConfig }
 
+/** Queries that hold others up have sockets of their own: windows and exports, and the counts of everything. */
+const streamsMax = 4
+const countsMax = 2
+/** A page that takes longer is none; a server gives up on its client later, and could not say why. */
+const answerMsMax = 8_000
+/** A count of everything, which nobody waits for. */
+const countMsMax = 300_000
+
 const make = Effect.gen(function* () {
-  const connection = yield* Connection.make
+  const { timeoutMs } = yield* InfluxConfig
+  const connection = yield* Connection.make()
+  const asking = yield* Connection.make({ timeoutMs: Math.min(timeoutMs, answerMsMax) })
+  const streaming = yield* Connection.make({ socketsMax: streamsMax })
+  const counting = yield* Connection.make({ socketsMax: countsMax, timeoutMs: countMsMax })
   const buckets = yield* makeBuckets(connection)
-  const queries = Queries.make(connection)
-  const catalogue = yield* Catalogue.make(connection, queries, buckets.catalogue)
-  const reading = makeReading(queries, catalogue)
+  const catalogue = yield* Catalogue.make(counting, Queries.make(counting), buckets.catalogue)
+  const queries = Queries.make(asking)
+  const { page } = makeReading(queries, catalogue)
+  const { samples, windows } = makeReading(Queries.make(streaming), catalogue)
+
+  /** Asks for what no sample is in: that costs a few milliseconds, and needs all that any answer needs. */
+  const ping = queries.count({ startNs: allTime.endNs, endNs: allTime.endNs }, {})
 
   /** The same with a bucket to ask, which is made where it is missing, and looked for again where it went away. */
   const withBucket = <A>(asked: Effect.Effect<A, StoreUnavailable>): Effect.Effect<A, StoreUnavailable> =>
@@ -35,14 +52,14 @@ const make = Effect.gen(function* () {
   return TelemetryStore.of({
     description: connection.description,
     write: makeWriting(connection, buckets, catalogue),
-    page: (query, page) => withBucket(reading.page(query, page)),
-    samples: (query) => streamed(reading.samples(query)),
-    windows: (query) => streamed(reading.windows(query)),
+    page: (query, place) => withBucket(page(query, place)),
+    samples: (query) => streamed(samples(query)),
+    windows: (query) => streamed(windows(query)),
     gpus: (filter) => withBucket(catalogue.gpus(filter)),
     gpu: (uuid) => withBucket(catalogue.gpu(uuid)),
     metricNames: (uuid) => withBucket(catalogue.metricNames(uuid)),
     stats: withBucket(catalogue.stats),
-    ready: withBucket(catalogue.ready)
+    ready: withBucket(Effect.zipRight(ping, catalogue.ready))
   })
 })
 

@@ -33,7 +33,7 @@ export const cataloguesOf = (
 
 /** A bucket, what writes to it, and what reads from it by what a catalogue says. */
 export const openReading = Effect.gen(function* () {
-  const connection = yield* makeConnection
+  const connection = yield* makeConnection()
   const buckets = yield* makeBuckets(connection)
   yield* buckets.samples
   return {

@@ -29,7 +29,7 @@ const retentionOf = (config: InfluxConfig["Type"], name: string) =>
 const bucketsOf = (partial: Partial<InfluxConfig["Type"]> = {}) =>
   Effect.gen(function* () {
     const config = yield* InfluxConfig
-    const connection = yield* Effect.provideService(makeConnection, InfluxConfig, { ...config, ...partial })
+    const connection = yield* Effect.provideService(makeConnection(), InfluxConfig, { ...config, ...partial })
     return yield* makeBuckets(connection)
   })
 
@@ -117,7 +117,7 @@ describe.skipIf(!isInfluxThere)("the buckets", () => {
     onBucket(() =>
       Effect.gen(function* () {
         const config = yield* InfluxConfig
-        const connection = yield* makeConnection
+        const connection = yield* makeConnection()
         const buckets = yield* makeBuckets(connection)
         yield* Effect.all([buckets.samples, buckets.samples], { concurrency: "unbounded" })
         const { id } = yield* describeBucket(config, config.bucket)

@@ -16,7 +16,7 @@ const never = 1_000_000_000
 
 /** What a process has: a view, and a way to write. */
 const process = Effect.gen(function* () {
-  const connection = yield* Connection.make
+  const connection = yield* Connection.make()
   const buckets = yield* makeBuckets(connection)
   const catalogue = yield* Catalogue.make(connection, Queries.make(connection), buckets.catalogue)
   yield* buckets.samples
@@ -161,6 +161,28 @@ describe("what others write", () => {
 })
 
 describe("a process", () => {
+  test(
+    "counts a day that all of time begins within",
+    Effect.gen(function* () {
+      const own = yield* process
+      yield* own.write([sampleOf(-9_223_330_000_000_000_000n), sampleOf(epochNs)])
+      expect(yield* own.stats).toMatchObject({ samples: 2, oldestNs: -9_223_330_000_000_000_000n })
+    })
+  )
+
+  test(
+    "has looked at everything in the end, however impatient those are who ask",
+    Effect.gen(function* () {
+      const config = yield* InfluxConfig
+      const own = yield* process
+      yield* post(config, [line(epochNs, "GPU-1")])
+      for (;;) {
+        const stats = yield* Effect.timeoutOption(own.stats, 1)
+        if (Option.isSome(stats)) return expect(stats.value.samples).toBe(1)
+      }
+    })
+  )
+
   test(
     "sees at once what it has written itself",
     Effect.gen(function* () {

@@ -39,7 +39,7 @@ const pointOf = ({ series, timeNs, value }: Sample) => ({
 const added = new Set(["_start", "_stop"])
 
 const setUp = Effect.gen(function* () {
-  const connection = yield* makeConnection
+  const connection = yield* makeConnection()
   const { samples } = yield* makeBuckets(connection)
   yield* samples
   const { bucket } = connection.config

@@ -29,7 +29,7 @@ const openWriting = (
     const { catalogueFailures = 0, knowsRetention = true } = options
     const config = yield* InfluxConfig
     const proxy = yield* proxyBefore(config.url)
-    const connection = yield* Effect.provideService(makeConnection, InfluxConfig, {
+    const connection = yield* Effect.provideService(makeConnection(), InfluxConfig, {
       ...config,
       url: proxy.url
     })

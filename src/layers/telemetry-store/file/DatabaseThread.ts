@@ -18,8 +18,14 @@ import {
   type ThreadOptions
 } from "./messages.ts"
 
+/** Requests that a thread has at a time: one that it works on, and the next. The others can still be withdrawn. */
+const sentMax = 2
+
 /** A request that is not answered yet. */
 interface Asked {
+  readonly kind: RequestKind
+  /** Makes what is sent, as it is sent. */
+  readonly request: () => Requests[RequestKind]["request"]
   /** Takes the answer in, also where nobody waits for it any more: later answers build on it. */
   readonly receive: (answer: never) => unknown
   settle: (exit: Exit.Exit<never, StoreUnavailable>) => void
@@ -63,7 +69,9 @@ export const start = (
   Effect.gen(function* () {
     const unavailable = (problem: string, cause?: unknown) =>
       new StoreUnavailable({ store, problem, ...(cause === undefined ? {} : { cause }) })
+    /** What the thread has been sent, by number, and what waits for its turn. */
     const asked = new Map<number, Asked>()
+    const waiting: Array<Asked> = []
     let ended: StoreUnavailable | undefined
     let lastId = 0
 
@@ -75,6 +83,7 @@ export const start = (
     const end = (failure: StoreUnavailable): void => {
       ended ??= failure
       for (const id of asked.keys()) settle(id, Exit.fail(ended))
+      for (const { settle } of waiting.splice(0)) settle(Exit.fail(ended))
     }
 
     const worker = yield* Effect.acquireRelease(
@@ -90,16 +99,29 @@ export const start = (
     worker.on("messageerror", (cause) => end(unavailable(`its database thread is not understood`, cause)))
     worker.on("exit", () => end(unavailable("its database thread has ended")))
 
+    const sendNext = (): void => {
+      while (asked.size < sentMax) {
+        const next = waiting.shift()
+        if (next === undefined) return
+        const id = ++lastId
+        asked.set(id, next)
+        const request = next.request()
+        const moved = request !== undefined && "columns" in request ? buffersOf(request.columns) : []
+        worker.postMessage({ id, kind: next.kind, request }, moved)
+      }
+    }
+
     yield* Effect.async<void, StoreUnavailable>((resume) => {
-      asked.set(0, { receive: () => undefined, settle: resume })
+      worker.once("exit", () => resume(Effect.fail(ended!)))
       worker.once("message", (message: StartMessage) => {
-        settle(0, "opened" in message ? Exit.void : Exit.fail(unavailable(message.problem)))
-        worker.on("message", (reply: ReplyMessage) =>
+        resume("opened" in message ? Effect.void : Effect.fail(unavailable(message.problem)))
+        worker.on("message", (reply: ReplyMessage) => {
           settle(
             reply.id,
             "answer" in reply ? Exit.succeed(reply.answer) : Exit.fail(unavailable(reply.problem))
           )
-        )
+          sendNext()
+        })
       })
     })
 
@@ -107,14 +129,13 @@ export const start = (
       ask: (kind, request, receive) =>
         Effect.async((resume) => {
           if (ended !== undefined) return resume(Effect.fail(ended))
-          const id = ++lastId
-          const waiting: Asked = { receive, settle: resume }
-          asked.set(id, waiting)
-          const sent = request()
-          const moved = sent !== undefined && "columns" in sent ? buffersOf(sent.columns) : []
-          worker.postMessage({ id, kind, request: sent }, moved)
+          const own: Asked = { kind, request, receive, settle: resume }
+          waiting.push(own)
+          sendNext()
           return Effect.sync(() => {
-            waiting.settle = () => undefined
+            own.settle = () => undefined
+            const place = waiting.indexOf(own)
+            if (place >= 0) waiting.splice(place, 1)
           })
         })
     }

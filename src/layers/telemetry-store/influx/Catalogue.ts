@@ -13,11 +13,11 @@
  * true is what the count of everything says, before the first answer.
  */
 import { randomUUID } from "node:crypto"
-import { Clock, Effect, Option, type Scope } from "effect"
+import { Clock, Deferred, Effect, Option, type Scope } from "effect"
 import type { Sample } from "../../../protocol/Sample.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
-import type { SampleFilter, StoreUnavailable, TelemetryStore } from "../../TelemetryStore.ts"
-import { allTime, dayOf, make as makeQueries } from "./CatalogueQueries.ts"
+import { type SampleFilter, StoreUnavailable, type TelemetryStore } from "../../TelemetryStore.ts"
+import { dayOf, make as makeQueries } from "./CatalogueQueries.ts"
 import { CatalogueView, frontierAt } from "./CatalogueView.ts"
 import { type InfluxConnection, statusOf } from "./Connection.ts"
 import type { SampleQueries } from "./queries.ts"
@@ -26,6 +26,8 @@ import type { SampleQueries } from "./queries.ts"
 const dutyDivisor = 10
 /** For how long the view stands in for what InfluxDB can't tell. */
 const staleMsMax = 60_000
+/** For how long who asks first waits until everything has been looked at; that goes on without them. */
+const loadWaitMsMax = 5_000
 
 /** Where samples that match a filter are known to be. A hint: what others wrote just now may lie outside. */
 export interface Extent {
@@ -48,7 +50,7 @@ export interface Catalogue
 
 const isForbidden = (failure: StoreUnavailable): boolean => [401, 403, 404].includes(statusOf(failure) ?? 0)
 
-/** How long an effect took in milliseconds, whatever became of it. */
+/** How long an effect took in milliseconds, whatever became of it: its failure was told. */
 const timed = (effect: Effect.Effect<void, StoreUnavailable>): Effect.Effect<number> =>
   Effect.gen(function* () {
     const startMs = yield* Clock.currentTimeMillis
@@ -89,13 +91,17 @@ export const make = (
       keep: (records) => beside(queries.keepDays(records), undefined)
     })
 
-    /** One refresh at a time. The first that fails is told, and for how long nothing was heard is known. */
+    const unavailable = (problem: string, cause?: unknown) =>
+      new StoreUnavailable({ store: connection.description, problem, cause })
+
+    /** The first failure is told, and for how long nothing was heard is known. */
     const refresh = (work: Effect.Effect<void, StoreUnavailable>) =>
       Effect.gen(function* () {
         yield* work
         freshAtMs = yield* Clock.currentTimeMillis
         failure = undefined
       }).pipe(
+        Effect.catchAllDefect((cause) => Effect.fail(unavailable(`is not understood: ${cause}`, cause))),
         Effect.tapError((error) =>
           Effect.suspend(() => {
             const isTold = failure !== undefined
@@ -120,10 +126,35 @@ export const make = (
       }
     })
 
-    const loaded = oneAtATime(
-      Effect.suspend(() =>
-        view.isLoaded ? Effect.void : Effect.zipRight(refresh(view.load), Effect.forkIn(follow, scope))
+    /** The attempt to read everything that is under way. */
+    let loading: Deferred.Deferred<void, StoreUnavailable> | undefined
+
+    /** In a fiber of its own: who asks may go away, and the next one would begin anew. */
+    const startLoading = Effect.gen(function* () {
+      const attempt = yield* Deferred.make<void, StoreUnavailable>()
+      loading = attempt
+      yield* oneAtATime(refresh(view.load)).pipe(
+        Effect.zipLeft(Effect.forkIn(follow, scope)),
+        Effect.onExit(() =>
+          Effect.sync(() => {
+            loading = undefined
+          })
+        ),
+        Effect.intoDeferred(attempt),
+        Effect.forkIn(scope)
       )
+      return attempt
+    })
+
+    const loaded = Effect.suspend(() =>
+      loading === undefined ? startLoading : Effect.succeed(loading)
+    ).pipe(
+      Effect.flatMap(Deferred.await),
+      Effect.timeoutFail({
+        duration: loadWaitMsMax,
+        onTimeout: () =>
+          unavailable("what it holds is being counted, which has to end before the first answer")
+      })
     )
 
     /** What follows from the view, once there is one, and while it is not too old. */
@@ -157,11 +188,7 @@ export const make = (
           }
         })
       ),
-      // Asks for what no sample is in: that costs a few milliseconds, and needs all that any answer needs.
-      ready: Effect.zipRight(
-        queries.count({ startNs: allTime.stopNs - 1n, stopNs: allTime.stopNs }),
-        fromView(() => undefined)
-      ),
+      ready: fromView(() => undefined),
       extent: (filter) =>
         fromView(() =>
           Option.map(Option.fromNullable(view.series.extent(filter)), ({ series, firstNs, lastNs }) => ({

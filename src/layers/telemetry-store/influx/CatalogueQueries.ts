@@ -48,12 +48,13 @@ const rangeOf = ({ startNs, stopNs }: Span): Range => ({
   endNs: stopNs > allTime.stopNs ? allTime.stopNs - 1n : stopNs - 1n
 })
 
+const firstWholeDayNs = dayOf(allTime.startNs) + dayNs
+
 const described = flux`|> keep(columns: ["_time", "_measurement", "uuid", "hostname", "gpu_id", "device", "model"]) |> group()`
 
 const dayCountReader: TableReader<readonly [dayNs: TimeNs, samples: number]> = (table) => {
   const [time, value] = ["_time", "_value"].map((label) => table.column(label).index)
-  // The first day of all time begins before it.
-  return (cells) => [dayOf(parseTime(cells[time!]!)!), Number(cells[value!])]
+  return (cells) => [parseTime(cells[time!]!)!, Number(cells[value!])]
 }
 
 const dayReader: TableReader<DayRecord> = (table) => {
@@ -109,13 +110,23 @@ export const make = (connection: InfluxConnection, samples: SampleQueries): Cata
   }
   return {
     count: (span) => samples.count(rangeOf(span), {}),
-    countPerDay: (span) =>
-      samples.askCounts(
-        (select) => flux`${select(rangeOf(span), {})}
-          |> aggregateWindow(every: 1d, fn: count, createEmpty: false, timeSrc: "_start")
-          |> group(columns: ["_time"]) |> sum() |> group()`,
-        dayCountReader
-      ),
+    countPerDay: ({ startNs, stopNs }) =>
+      Effect.gen(function* () {
+        // Asked for windows that begin with the first day of all time, which is not whole, InfluxDB 2.7 never ends.
+        const rest = { startNs: startNs < firstWholeDayNs ? firstWholeDayNs : startNs, stopNs }
+        const whole =
+          rest.startNs < stopNs
+            ? yield* samples.askCounts(
+                (select) => flux`${select(rangeOf(rest), {})}
+                  |> aggregateWindow(every: 1d, fn: count, createEmpty: false, timeSrc: "_start")
+                  |> group(columns: ["_time"]) |> sum() |> group()`,
+                dayCountReader
+              )
+            : []
+        if (startNs >= firstWholeDayNs) return whole
+        const first = yield* samples.count(rangeOf({ startNs, stopNs: firstWholeDayNs }), {})
+        return first === 0 ? whole : [[dayOf(allTime.startNs), first] as const, ...whole]
+      }),
     firsts: (span) =>
       samples.ask((select) => flux`${select(rangeOf(span), {})} |> first() ${described}`, timesReader),
     lasts: (span) =>

@@ -17,8 +17,8 @@ import { Effect, Schema, type Scope } from "effect"
 import { StoreUnavailable, WriteRefused } from "../../TelemetryStore.ts"
 import { InfluxConfig } from "./Config.ts"
 
-/** Sockets to one InfluxDB: what is beyond waits in this process instead of in the server. */
-const socketsMax = 16
+/** Sockets of one connection unless told: what is beyond waits in this process instead of in the server. */
+const socketsMaxDefault = 16
 /** Bodies above it are compressed. */
 const gzipBytesMin = 1_024
 
@@ -84,10 +84,18 @@ const unreachable = (cause: unknown): string => {
     : (message ?? String(cause))
 }
 
-export const make: Effect.Effect<InfluxConnection, never, InfluxConfig | Scope.Scope> = Effect.gen(
-  function* () {
+/** What sets one connection apart from others to the same server. */
+export interface Lane {
+  readonly socketsMax?: number
+  /** Silence after which a request has failed, in milliseconds; that of the configuration unless told. */
+  readonly timeoutMs?: number
+}
+
+export const make = (lane: Lane = {}): Effect.Effect<InfluxConnection, never, InfluxConfig | Scope.Scope> =>
+  Effect.gen(function* () {
     const config = yield* InfluxConfig
-    const { url, token, org, bucket, timeoutMs } = config
+    const { url, token, org, bucket } = config
+    const { socketsMax = socketsMaxDefault, timeoutMs = config.timeoutMs } = lane
     // The client prints what it also throws.
     setLogger({ error: () => {}, warn: () => {} })
     const Agent = url.startsWith("https:") ? HttpsAgent : HttpAgent
@@ -194,5 +202,4 @@ export const make: Effect.Effect<InfluxConnection, never, InfluxConfig | Scope.S
       write,
       manage: (method, path, body) => request(path, body === undefined ? "" : body, { method })
     }
-  }
-)
+  })
