@@ -18,7 +18,7 @@ const never = 1_000_000_000
 const process = Effect.gen(function* () {
   const connection = yield* Connection.make()
   const buckets = yield* makeBuckets(connection)
-  const catalogue = yield* Catalogue.make(connection, Queries.make(connection), buckets.catalogue)
+  const catalogue = yield* Catalogue.make(connection, Queries.make(connection), buckets)
   yield* buckets.samples
   return { ...catalogue, write: makeWriting(connection, buckets, catalogue) }
 })
@@ -232,6 +232,24 @@ describe("a process", () => {
       const view = yield* process
       expect((yield* view.stats).samples).toBe(101)
       expect(Option.isSome(yield* view.gpu("GPU-old"))).toBe(true)
+    })
+  )
+
+  test(
+    "makes a catalogue bucket again that somebody has removed",
+    Effect.gen(function* () {
+      const config = yield* InfluxConfig
+      const influx = yield* theInflux
+      const own = yield* processAt({ openIntervalMs: never, everythingIntervalMs: never })
+      yield* own.write([sampleOf(epochNs)])
+      expect((yield* own.stats).samples).toBe(1)
+      const named = `/api/v2/buckets?org=${config.org}&name=${config.bucket}_catalogue`
+      const { buckets } = JSON.parse(yield* call(influx, "GET", named)) as {
+        buckets: ReadonlyArray<{ id: string }>
+      }
+      yield* call(influx, "DELETE", `/api/v2/buckets/${buckets[0]!.id}`)
+      yield* own.write([sampleOf(epochNs + 1n)])
+      expect((yield* own.stats).samples).toBe(2)
     })
   )
 

@@ -17,6 +17,7 @@ import { Clock, Deferred, Effect, Option, type Scope } from "effect"
 import type { Sample } from "../../../protocol/Sample.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
 import { type SampleFilter, StoreUnavailable, type TelemetryStore } from "../../TelemetryStore.ts"
+import type { Buckets } from "./buckets.ts"
 import { dayOf, make as makeQueries } from "./CatalogueQueries.ts"
 import { CatalogueView, frontierAt } from "./CatalogueView.ts"
 import { type InfluxConnection, statusOf } from "./Connection.ts"
@@ -62,8 +63,7 @@ const timed = (effect: Effect.Effect<void, StoreUnavailable>): Effect.Effect<num
 export const make = (
   connection: InfluxConnection,
   samples: SampleQueries,
-  /** Succeeds when the catalogue bucket is there. */
-  bucketBeside: Effect.Effect<void, StoreUnavailable>
+  buckets: Pick<Buckets, "catalogue" | "noteFailure">
 ): Effect.Effect<Catalogue, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { openIntervalMs, everythingIntervalMs } = connection.config
@@ -74,16 +74,23 @@ export const make = (
     let freshAtMs = 0
     let failure: StoreUnavailable | undefined
 
-    /** Where the token may not have a catalogue bucket, nothing is kept, and nobody fails for it. */
+    /**
+     * What is read from or kept in the catalogue bucket, which is made anew where somebody has removed it. Where the token
+     * may not have one, nothing is kept, and nobody fails for it.
+     */
     const beside = <A>(effect: Effect.Effect<A, StoreUnavailable>, otherwise: A) =>
-      Effect.catchIf(Effect.zipRight(bucketBeside, effect), isForbidden, ({ message }) =>
-        Effect.suspend(() => {
-          const tell = hasToldForbidden
-            ? Effect.void
-            : Effect.logWarning(`counts of days are not kept, so every start counts them: ${message}`)
-          hasToldForbidden = true
-          return Effect.as(tell, otherwise)
-        })
+      Effect.zipRight(buckets.catalogue, effect).pipe(
+        Effect.tapError(buckets.noteFailure),
+        Effect.retry({ times: 1, while: (failure) => statusOf(failure) === 404 }),
+        Effect.catchIf(isForbidden, ({ message }) =>
+          Effect.suspend(() => {
+            const tell = hasToldForbidden
+              ? Effect.void
+              : Effect.logWarning(`counts of days are not kept, so every start counts them: ${message}`)
+            hasToldForbidden = true
+            return Effect.as(tell, otherwise)
+          })
+        )
       )
 
     const view = new CatalogueView(queries, {
