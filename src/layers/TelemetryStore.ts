@@ -8,6 +8,7 @@ import { Context, type Effect, type Option, Schema, type Stream } from "effect"
 import type { Sample } from "../protocol/Sample.ts"
 import { compareSeries } from "../protocol/Series.ts"
 import type { TimeNs } from "../protocol/Time.ts"
+import type { Aggregate, Grouping } from "../protocol/Window.ts"
 
 /** The store can't be reached or can't answer now; the same call may succeed later. */
 export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
@@ -63,28 +64,6 @@ export interface Page {
   readonly limit: number
   readonly start: { readonly offset: number } | { readonly after: Pick<Sample, "series" | "timeNs"> }
 }
-
-/**
- * What the values of a window become. `first` and `last` are those of its first and last sample in the global order;
- * a percentile lies between the two values nearest to it, by linear interpolation (method 7 of Hyndman and Fan, 1996).
- */
-export const aggregates = [
-  "mean",
-  "min",
-  "max",
-  "sum",
-  "count",
-  "first",
-  "last",
-  "p50",
-  "p95",
-  "p99"
-] as const
-export type Aggregate = (typeof aggregates)[number]
-
-/** What the samples of one metric are told apart by; `metric` is not at all. */
-export const groupings = ["gpu", "host", "model", "metric"] as const
-export type Grouping = (typeof groupings)[number]
 
 /** Windows of a result: aligned to the Unix epoch, in nanoseconds, cut at the filter's start and end. */
 export interface WindowQuery extends SampleQuery {

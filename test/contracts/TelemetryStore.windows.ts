@@ -1,14 +1,8 @@
 /** What every telemetry store answers about windows: their bounds, their groups, and what their values come to. */
 import { expect } from "@effect/vitest"
 import { Chunk, Effect, Stream } from "effect"
-import {
-  aggregates,
-  type Grouping,
-  groupings,
-  TelemetryStore,
-  type WindowQuery,
-  type WindowValue
-} from "../../src/layers/TelemetryStore.ts"
+import { TelemetryStore, type WindowQuery, type WindowValue } from "../../src/layers/TelemetryStore.ts"
+import { aggregates, type Grouping, groupings } from "../../src/protocol/Window.ts"
 import { epochNs, sampleAt, sampleOf, secondNs } from "../Samples.ts"
 import { type Test, write } from "./TelemetryStore.samples.ts"
 

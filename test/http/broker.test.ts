@@ -6,7 +6,12 @@ import { BrokerHealth, BrokerReady, BrokerStatistics } from "../../src/http/brok
 import { InternalError, MethodNotAllowed, NotFound, Unavailable } from "../../src/http/Problem.ts"
 import { ReadinessChecks } from "../../src/http/ReadinessChecks.ts"
 import { Rejections } from "../../src/http/Rejections.ts"
-import { Broker, BrokerUnavailable, type CheckpointStats } from "../../src/layers/Broker.ts"
+import {
+  Broker,
+  BrokerUnavailable,
+  type CheckpointStats,
+  type Subscription
+} from "../../src/layers/Broker.ts"
 import * as Draining from "../../src/layers/Draining.ts"
 import { Rejects } from "../../src/layers/Rejects.ts"
 import { offsetOf, SubscriberId } from "../../src/protocol/Log.ts"
@@ -120,6 +125,16 @@ const overStats = (some: Parameters<typeof statsWith>[0]) =>
 
 const hourMs = 3_600_000
 
+const commitsAll = (subscription: Subscription): Effect.Effect<never, unknown> =>
+  Effect.forever(
+    Effect.flatMap(subscription.deliveries, (deliveries): Effect.Effect<void, unknown> => {
+      const last = deliveries.at(-1)
+      return last?._tag === "Messages"
+        ? subscription.commit(offsetOf(last.firstOffset + last.payloads.length))
+        : Effect.void
+    })
+  )
+
 describe("/ready", () => {
   it.live("names the subscriber that holds a full log back, until that commits", () =>
     Effect.gen(function* () {
@@ -130,16 +145,7 @@ describe("/ready", () => {
       expectProblem(answer, Unavailable)
       expect(answer.json.detail).toBe("the log is full: held back by collector-1 at offset 0 (connected)")
       expect((yield* send("/health")).json).toEqual({ status: "degraded", reason: answer.json.detail })
-      yield* Effect.forkScoped(
-        Effect.forever(
-          Effect.flatMap(subscription.deliveries, (deliveries) => {
-            const last = deliveries.at(-1)
-            return last?._tag === "Messages"
-              ? subscription.commit(offsetOf(last.firstOffset + last.payloads.length))
-              : Effect.void
-          })
-        )
-      )
+      yield* Effect.forkScoped(commitsAll(subscription))
       while ((yield* send("/ready")).status !== 200) yield* Effect.yieldNow()
       expect((yield* send("/health")).json).toEqual({ status: "healthy" })
     }).pipe(Effect.scoped, Effect.provide(embedded({ retentionBytes: 32 * 1024 })))

@@ -3,14 +3,9 @@
  *
  * Texts are compared as the UTF-8 buffers they are in the contract's words; a tag that is missing is an empty buffer.
  */
-import type {
-  Aggregate,
-  Gpu,
-  SampleQuery,
-  WindowQuery,
-  WindowValue
-} from "../../src/layers/TelemetryStore.ts"
+import type { Gpu, SampleQuery, WindowQuery, WindowValue } from "../../src/layers/TelemetryStore.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
+import type { Aggregate } from "../../src/protocol/Window.ts"
 
 const labelNames = (sample: Sample): ReadonlyArray<string> => sample.series.labels.map(([name]) => name)
 

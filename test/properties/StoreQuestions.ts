@@ -4,18 +4,17 @@
  */
 import { expect } from "@effect/vitest"
 import { Chunk, Effect, FastCheck, Option, Stream } from "effect"
-import {
-  aggregates,
-  groupings,
-  type SampleFilter,
-  type SampleQuery,
-  type StoreUnavailable,
-  type TelemetryStore,
-  type WindowQuery,
-  type WindowValue
+import type {
+  SampleFilter,
+  SampleQuery,
+  StoreUnavailable,
+  TelemetryStore,
+  WindowQuery,
+  WindowValue
 } from "../../src/layers/TelemetryStore.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
 import type { Series } from "../../src/protocol/Series.ts"
+import { aggregates, groupings } from "../../src/protocol/Window.ts"
 import { crowdedSamples, crowdedSeries, crowdedTimeNs, oddText } from "../arbitraries.ts"
 
 /** What InfluxDB carries of odd texts; it has no escape for a line's end, nor for every backslash. */

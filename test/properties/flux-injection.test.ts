@@ -30,6 +30,7 @@ const pieces = [
     "/",
     "'"
   ],
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: what Flux would interpolate, and no template of ours.
   ...['") or true //', "${r.uuid}", '$${""}', ")", "|>", "_value", "\u2028", "\ufeff", "\u{1f600}", "a", " "]
 ]
 const hostile = FastCheck.oneof(

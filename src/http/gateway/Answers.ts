@@ -1,9 +1,9 @@
 /** What the gateway answers when all is well. Fields that the earlier system had keep its names. */
 import { Schema } from "effect"
 import { MetricObject } from "../../protocol/Sample.ts"
+import { aggregates, groupings } from "../../protocol/Window.ts"
 import { instant, number, text } from "../Fields.ts"
 import { RejectCounts } from "../Rejections.ts"
-import { aggregateNames, groupNames } from "./Parameters.ts"
 
 const uuidExample = "GPU-5fd4f087-86f3-7a43-b711-4771313afc50"
 const metricExample = "DCGM_FI_DEV_GPU_UTIL"
@@ -172,11 +172,11 @@ export const AggregatedTelemetryPage = Schema.Struct({
   }),
   count,
   window: text("Length of the windows; no page of samples has this field", "1m"),
-  aggregate: Schema.Literal(...aggregateNames).annotations({
+  aggregate: Schema.Literal(...aggregates).annotations({
     description: "What the values of a window became",
     examples: ["mean"]
   }),
-  group_by: Schema.Literal(...groupNames).annotations({
+  group_by: Schema.Literal(...groupings).annotations({
     description: "What the samples of a metric were told apart by",
     examples: ["gpu"]
   }),

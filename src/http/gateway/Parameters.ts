@@ -5,10 +5,10 @@
  * was meant. An empty text filter restricts nothing, as in the earlier system.
  */
 import { ParseResult, Schema } from "effect"
-import type { Aggregate, Grouping } from "../../layers/TelemetryStore.ts"
 import { formatDurationNs, parseDurationNs } from "../../protocol/Duration.ts"
 import { aggregateWindowMsMax, aggregateWindowMsMin } from "../../protocol/Limits.ts"
 import { formatTime, parseTime } from "../../protocol/Time.ts"
+import { aggregates, groupings } from "../../protocol/Window.ts"
 import { shown } from "../Problem.ts"
 
 interface Parameter<A> {
@@ -169,21 +169,6 @@ const filters = {
 const windowNsMin = BigInt(aggregateWindowMsMin) * 1_000_000n
 const windowNsMax = BigInt(aggregateWindowMsMax) * 1_000_000n
 
-/** The words for what the contract of the store calls `Aggregate` and `Grouping`, which a client may not import. */
-export const aggregateNames = [
-  "mean",
-  "min",
-  "max",
-  "sum",
-  "count",
-  "first",
-  "last",
-  "p50",
-  "p95",
-  "p99"
-] as const satisfies ReadonlyArray<Aggregate>
-export const groupNames = ["gpu", "host", "model", "metric"] as const satisfies ReadonlyArray<Grouping>
-
 /** Both or neither. */
 const aggregation = {
   window: Schema.optional(
@@ -203,7 +188,7 @@ const aggregation = {
   ),
   aggregate: Schema.optional(
     oneOf(
-      aggregateNames,
+      aggregates,
       "What the values of a window become; only together with `window`. A percentile lies between two values by linear interpolation",
       { hasDefault: false }
     )
@@ -233,7 +218,7 @@ export const FleetTelemetryParameters = Schema.Struct({
   ...aggregation,
   group_by: Schema.optional(
     oneOf(
-      groupNames,
+      groupings,
       "What the samples of a metric are told apart by in a window; `metric` takes all of them together. Only together with `window`"
     )
   ),

@@ -1,7 +1,6 @@
 /** From parameters to the windows of a query, and to one page of them. */
 import { Effect, Either, Option, Stream } from "effect"
 import type {
-  Grouping,
   StoreUnavailable,
   TelemetryStore,
   WindowQuery,
@@ -12,6 +11,7 @@ import { formatDurationNs } from "../../protocol/Duration.ts"
 import { aggregateWindowsMax } from "../../protocol/Limits.ts"
 import { compareUtf8 } from "../../protocol/Series.ts"
 import { formatTime, type TimeNs, timeNsMax, timeNsMin } from "../../protocol/Time.ts"
+import type { Grouping } from "../../protocol/Window.ts"
 import type { GatewayConfig } from "../GatewayConfig.ts"
 import { BadRequest } from "../Problem.ts"
 import type { AggregatedMetric, AggregatedTelemetryPage } from "./Answers.ts"

@@ -1,7 +1,8 @@
 /** What a window is, for whatever fills one: where it starts, what its samples are told apart by, how windows are ordered. */
 import { compareUtf8, type Series } from "../../protocol/Series.ts"
 import type { TimeNs } from "../../protocol/Time.ts"
-import type { Grouping, WindowValue } from "../TelemetryStore.ts"
+import type { Grouping } from "../../protocol/Window.ts"
+import type { WindowValue } from "../TelemetryStore.ts"
 
 /** The start of the window that holds an instant: the multiple of `windowNs` at or below it. */
 export const windowStart = (timeNs: TimeNs, windowNs: TimeNs): TimeNs => {

@@ -7,7 +7,8 @@ import { Chunk, Effect, Option, Stream } from "effect"
 import type { Sample } from "../../protocol/Sample.ts"
 import type { Series } from "../../protocol/Series.ts"
 import type { TimeNs } from "../../protocol/Time.ts"
-import type { Aggregate, WindowQuery, WindowValue } from "../TelemetryStore.ts"
+import type { Aggregate } from "../../protocol/Window.ts"
+import type { WindowQuery, WindowValue } from "../TelemetryStore.ts"
 import { compareWindows, groupOf, percentile, percentileShares, windowStart } from "./windowing.ts"
 
 export { windowStart }

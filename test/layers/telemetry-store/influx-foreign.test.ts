@@ -1,7 +1,7 @@
 /** Points that someone else wrote into our bucket: what is a sample of ours is read, and nothing fails for what is not. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { type Aggregate, aggregates } from "../../../src/layers/TelemetryStore.ts"
+import { type Aggregate, aggregates } from "../../../src/protocol/Window.ts"
 import { freshBucket, isInfluxThere, post } from "../../influx/Buckets.ts"
 import { epochNs, sampleOf } from "../../Samples.ts"
 import { allWindows, cataloguesOf, openReading, whole } from "./InfluxReading.ts"

@@ -1,15 +1,10 @@
 /** What InfluxDB is asked for samples, page by page, whole or in windows, against the naive model. */
 import { describe, expect, it } from "@effect/vitest"
 import { Chunk, Effect, FastCheck, Stream } from "effect"
-import {
-  aggregates,
-  groupings,
-  type SampleFilter,
-  type SampleQuery,
-  type WindowQuery
-} from "../../../src/layers/TelemetryStore.ts"
+import type { SampleFilter, SampleQuery, WindowQuery } from "../../../src/layers/TelemetryStore.ts"
 import { windowsOf } from "../../../src/layers/telemetry-store/windows.ts"
 import type { Sample } from "../../../src/protocol/Sample.ts"
+import { aggregates, groupings } from "../../../src/protocol/Window.ts"
 import { crowdedSamples, crowdedSeries, crowdedTimeNs } from "../../arbitraries.ts"
 import { freshBucket, isInfluxThere } from "../../influx/Buckets.ts"
 import { answer, settled } from "../../properties/NaiveSamples.ts"

@@ -7,7 +7,8 @@
  */
 import { compareSeries, compareUtf8, type Series } from "../../../protocol/Series.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
-import type { Aggregate, SampleOrder, WindowQuery } from "../../TelemetryStore.ts"
+import type { Aggregate } from "../../../protocol/Window.ts"
+import type { SampleOrder, WindowQuery } from "../../TelemetryStore.ts"
 import { groupOf, percentile, percentileShares, windowStart } from "../windowing.ts"
 import type { Requests, WindowSlice } from "./messages.ts"
 import type { Range, Reader } from "./Reader.ts"

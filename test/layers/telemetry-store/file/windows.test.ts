@@ -1,8 +1,9 @@
 /** Windows of more samples than one slice has, against those of memory. */
 import { expect, it } from "@effect/vitest"
 import { Chunk, Context, Effect, Layer, Stream } from "effect"
-import { aggregates, TelemetryStore, type WindowQuery } from "../../../../src/layers/TelemetryStore.ts"
+import { TelemetryStore, type WindowQuery } from "../../../../src/layers/TelemetryStore.ts"
 import { layerMemory, MemoryStoreConfig } from "../../../../src/layers/telemetry-store/memory.ts"
+import { aggregates } from "../../../../src/protocol/Window.ts"
 import { windowsAlike } from "../../../properties/StoreQuestions.ts"
 import { epochNs, sampleOf, secondNs } from "../../../Samples.ts"
 import { freshStore } from "./Folder.ts"
