@@ -91,7 +91,11 @@ const skip = (
       if (rest.startNs > rest.endNs) return undefined
       range = rest
     }
-    return { range, offset, hint }
+    // What was narrowed down is where the page begins; it may reach beyond.
+    const reached: Range = isAscending
+      ? { startNs: range.startNs, endNs: from.range.endNs }
+      : { startNs: from.range.startNs, endNs: range.endNs }
+    return { range: reached, offset, hint }
   })
 
 export const makePage =
