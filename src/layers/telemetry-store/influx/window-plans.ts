@@ -74,6 +74,7 @@ const columnsOf = (groupBy: Grouping, ...others: ReadonlyArray<string>): Readonl
 const everyOf = ({ windowNs }: WindowQuery) => fluxDuration(`${windowNs}ns`)
 
 const pushedDown = {
+  mean: flux`mean`,
   sum: flux`sum`,
   count: flux`count`,
   min: flux`min`,
@@ -171,41 +172,54 @@ const foldedPlan = (
   samplesMax: pushedSamplesMax
 })
 
-/** The windows of two series, or of one, of which nothing need be the same. */
-interface MeanPart {
-  readonly sum: WindowValue | undefined
-  readonly count: WindowValue | undefined
-}
+/** Either the mean of a group that is one series, or of groups of several a sum and a count that need not belong together. */
+type MeanPart =
+  | { readonly mean: WindowValue }
+  | { readonly sum: WindowValue | undefined; readonly count: WindowValue | undefined }
 
-/** A mean is the sum of all series by the count of all: the mean of their means would be another. */
+/** Whether no two of them are of the same window, metric and group. */
+const areDistinct = (parts: ReadonlyArray<WindowValue>): boolean =>
+  folded(parts, () => undefined).length === parts.length
+
+/**
+ * Where every group is one series, which is the rule, its mean is what the storage engine finds. Of several series the mean is
+ * the sum of all by the count of all: the mean of their means would be another. What is written between those two queries
+ * may be in one of them alone.
+ */
 const meanPlan = (queries: SampleQueries, query: WindowQuery): Plan<MeanPart> => ({
-  parts: (range, rowsMax) => {
-    const sums = partsOf(queries, query, "sum")(range, rowsMax)
-    const counts = partsOf(queries, query, "count")(range, rowsMax)
-    return Effect.map(Effect.all([sums, counts], { concurrency: 2 }), ([sum, count]) =>
-      Array.from({ length: Math.max(sum.length, count.length) }, (_, i) => ({ sum: sum[i], count: count[i] }))
-    )
-  },
+  parts: (range, rowsMax) =>
+    Effect.gen(function* () {
+      const means = yield* partsOf(queries, query, "mean")(range, rowsMax)
+      if (means.length === rowsMax || areDistinct(means)) return means.map((mean) => ({ mean }))
+      const sums = partsOf(queries, query, "sum")(range, rowsMax)
+      const counts = partsOf(queries, query, "count")(range, rowsMax)
+      const [sum, count] = yield* Effect.all([sums, counts], { concurrency: 2 })
+      return Array.from({ length: Math.max(sum.length, count.length) }, (_, i) => ({
+        sum: sum[i],
+        count: count[i]
+      }))
+    }),
   finish: (parts) => {
-    const sums = folded(
-      parts.flatMap(({ sum }) => sum ?? []),
-      addition
+    const means = parts.flatMap((part) => ("mean" in part ? part.mean : []))
+    const both = parts.flatMap((part) => ("mean" in part ? [] : part))
+    const sums = both.flatMap(({ sum }) => (sum === undefined ? [] : { ...sum, of: "sum" as const }))
+    const counts = both.flatMap(({ count }) =>
+      count === undefined ? [] : { ...count, of: "count" as const }
     )
-    const counts = folded(
-      parts.flatMap(({ count }) => count ?? []),
-      addition
+    const totals = folded(
+      [...sums, ...counts],
+      (total: { sum: number; count: number } | undefined, { of, value }) => {
+        const { sum, count } = total ?? { sum: 0, count: 0 }
+        return of === "sum" ? { sum: sum + value, count } : { sum, count: count + value }
+      }
     )
-    const both = [
-      ...sums.map((window) => ({ ...window, value: window.result, of: "sum" as const })),
-      ...counts.map((window) => ({ ...window, value: window.result, of: "count" as const }))
-    ]
-    const means = folded(both, (total: { sum: number; count: number } | undefined, { of, value }) => ({
-      ...(total ?? { sum: 0, count: 0 }),
-      [of]: value
-    }))
-    return means
+    const ofSeveral = totals
       .filter(({ result }) => result.count > 0)
-      .map(({ result, ...window }) => ({ ...window, value: result.sum / result.count }))
+      .map(({ startNs, metricName, group, result }) => ({
+        ...{ startNs, metricName, group },
+        value: result.sum / result.count
+      }))
+    return [...means, ...ofSeveral]
   },
   samplesMax: pushedSamplesMax
 })
