@@ -41,19 +41,18 @@ const hostile = FastCheck.oneof(
 )
 
 /**
- * The tokens of a query, with texts that the program itself does not have replaced by one word. Strict about literals: what
+ * The tokens of a query, with every text replaced by one word. Strict about literals: what
  * follows a backslash or a dollar sign must be what Flux's scanner takes for a character, or the text is not one literal.
  */
 const tokensOf = (query: string): ReadonlyArray<string> => {
   const token = /\s+|"((?:[^"\\$\p{Control}]|\\x[0-9a-f]{2})*)"|[A-Za-z_]\w*|\d+|==|=>|\|>|[(){}:,.-]/uy
-  const own = new Set(["value"])
   const tokens: Array<string> = []
   while (token.lastIndex < query.length) {
     const { lastIndex } = token
     const match = token.exec(query)
     if (match === null) throw new Error(`no token: ${query.slice(lastIndex)}`)
     const [found, literal] = match
-    if (found.trim() !== "") tokens.push(literal === undefined || own.has(literal) ? found : "a text")
+    if (found.trim() !== "") tokens.push(literal === undefined ? found : "a text")
   }
   return tokens
 }
