@@ -21,11 +21,17 @@ export class ImportIncomplete extends Schema.TaggedError<ImportIncomplete>()("Im
   refused: Schema.Number,
   evicted: Schema.Number,
   /** Messages, each of many samples. */
-  missed: Schema.Number
+  missed: Schema.Number,
+  /** Whether some were older than the store keeps. */
+  someTooOld: Schema.Boolean
 }) {
   override get message(): string {
+    const { refused, evicted } = this
     const missed = this.missed === 0 ? "" : `, ${this.missed} messages dropped from the log before they were`
-    return `not everything read is stored: ${this.refused} samples refused by the store, ${this.evicted} evicted from it${missed}`
+    const hint = this.someTooOld
+      ? "; RETENTION_PERIOD (--retention-period none) lets it keep what is older"
+      : ""
+    return `not everything read is stored: ${refused} samples refused by the store, ${evicted} evicted from it${missed}${hint}`
   }
 }
 
@@ -79,6 +85,10 @@ const announce = (settings: RunSettings) =>
     print(`API        ${url}/api/v1/gpus`)
     print(`Swagger    ${url}/swagger/index.html`)
     print(`Broker     ${(yield* BrokerHttpAddress).url}/stats`)
+    const { store } = settings
+    if (store.kind !== "file" && store.unusedFolder !== undefined) {
+      print(`note       with STORAGE_TYPE ${store.kind} nothing is kept in ${store.unusedFolder}`)
+    }
     if (source.kind === "csv" && loop && timestamps === "original") {
       print(
         "note       with --timestamps original, every pass after the first stores the same samples again: nothing new"
@@ -159,7 +169,11 @@ const finishImport = (store: StoreSettings) =>
     const missed = Math.max(...collectors.map(({ messagesMissed }) => messagesMissed))
     // What becomes too old where age alone is a bound, was stored and has had its time.
     const evicted = store.kind === "memory" ? (yield* (yield* TelemetryStore).stats).evicted : 0
-    if (refused + evicted + missed > 0) return yield* new ImportIncomplete({ refused, evicted, missed })
+    if (refused + evicted + missed > 0) {
+      const reasons = yield* (yield* Rejects).byReason
+      const someTooOld = reasons.some(({ reason }) => reason === "older_than_retention")
+      return yield* new ImportIncomplete({ refused, evicted, missed, someTooOld })
+    }
   })
 
 /** Ends when a streamer or a collector can't go on; else never. */
@@ -177,7 +191,7 @@ const drain = (drainTimeoutMs: number) =>
   Effect.gen(function* () {
     yield* (yield* Draining).begin
     rewriteStatus("")
-    print("stopping: storing what was read")
+    print("stopping: storing what was read; once more ends at once")
     setTimeout(() => {
       print(`stopping took longer than ${drainTimeoutMs} ms (DRAIN_TIMEOUT): what was not stored is lost`)
       process.exit(1)

@@ -218,3 +218,18 @@ it("the document has the aggregates and groupings of the contract, and both answ
     ]
   })
 })
+
+it.live("what belongs to another path is refused, and not ignored", () =>
+  Effect.gen(function* () {
+    for (const [path, name] of [
+      ["/api/v1/gpus/GPU-1/telemetry?group_by=host", "group_by"],
+      ["/api/v1/gpus/GPU-1/telemetry?window=1m&aggregate=mean&group_by=host", "group_by"],
+      ["/api/v1/gpus/GPU-1/telemetry/export?window=1m&aggregate=mean", "window"],
+      ["/api/v1/gpus/GPU-1/telemetry/export?format=csv&aggregate=mean", "aggregate"]
+    ] as const) {
+      const answer = yield* send(path)
+      expect(answer.status, path).toBe(400)
+      expect(answer.json.message, path).toMatch(new RegExp(`^${name}: expected at /api/v1/`))
+    }
+  }).pipe(Effect.provide(gatewayOver(storeOf([]))))
+)

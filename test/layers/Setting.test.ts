@@ -162,12 +162,17 @@ describe("the store", () => {
   const influx = { STORAGE_TYPE: "influxdb", INFLUXDB_TOKEN: "t" }
 
   it("is memory, or a file where there is a folder, unless it is chosen", () => {
-    expect(storeOf({})).toEqual({ kind: "memory", samplesMax: 1_000_000, retentionMs: undefined })
+    expect(storeOf({})).toEqual({
+      ...{ kind: "memory", samplesMax: 1_000_000, retentionMs: undefined, unusedFolder: undefined }
+    })
     expect(storeOf({ DATA_DIR: "d" })).toEqual({ kind: "file", dataDir: "d", retentionMs: undefined })
-    expect(storeOf({ DATA_DIR: "d", STORAGE_TYPE: "memory" })).toMatchObject({ kind: "memory" })
+    expect(storeOf({ DATA_DIR: "d", STORAGE_TYPE: "memory" })).toMatchObject({
+      ...{ kind: "memory", unusedFolder: "d" }
+    })
     expect(storeOf({ STORAGE_TYPE: "InfluxDB", INFLUXDB_TOKEN: "t" })).toEqual({
       ...{ kind: "influxdb", url: "http://localhost:8086", token: "t", org: "cisco" },
-      ...{ bucket: "gpu_telemetry", retentionMs: 432_000_000, isRetentionAsked: false }
+      ...{ bucket: "gpu_telemetry", retentionMs: 432_000_000, isRetentionAsked: false },
+      unusedFolder: undefined
     })
   })
 

@@ -55,7 +55,7 @@ describe("the running program", () => {
     await program.url()
     program.signal("SIGTERM")
     expect(await program.exit).toBe(0)
-    expect(program.said()).toMatch(/stopping: storing what was read\nrows read/)
+    expect(program.said()).toMatch(/stopping: storing what was read; once more ends at once\nrows read/)
   })
 
   test("answers /health at full speed, in flat memory, and still ends on a signal", async () => {

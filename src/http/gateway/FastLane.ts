@@ -2,8 +2,8 @@
  * Pages of samples, answered in front of the router: dashboards ask for them all the time, and routing one through
  * HttpApi costs several times what the page itself does.
  *
- * It answers only what went well. Whatever else comes up (a parameter that is wrong, an id with escapes, windows, a store that
- * fails) is left to the router, which reads the same parameters by the same Schema and builds the page by the same function.
+ * It answers only what went well. Whatever else comes up (a parameter that is wrong or misplaced, an id with escapes, windows, a
+ * store that fails) is left to the router, which reads the same parameters by the same Schema and builds the page by the same function.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { parse } from "node:querystring"
@@ -37,7 +37,7 @@ export const make: Effect.Effect<Lane, never, TelemetryStore | GatewayConfig> = 
   return (request, response, otherwise) => {
     if (request.method !== "GET") return false
     const match = telemetryUrl.exec(request.url!)
-    if (match === null) return false
+    if (match === null || match[2]?.includes("group_by")) return false
     const parameters = match[2] ? readParameters(parse(match[2])) : Either.right(noParameters)
     if (Either.isLeft(parameters) || isAggregated(parameters.right)) return false
 

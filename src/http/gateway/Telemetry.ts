@@ -1,6 +1,6 @@
 /** Handlers of samples: a page of them, and all of them as a file. */
 import type { ServerResponse } from "node:http"
-import { HttpApiBuilder, HttpServerResponse } from "@effect/platform"
+import { HttpApiBuilder, type HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServerRequest } from "@effect/platform-node"
 import { Cause, Effect, Option, Stream } from "effect"
 import { type StoreUnavailable, TelemetryStore } from "../../layers/TelemetryStore.ts"
@@ -8,7 +8,7 @@ import { encodeSample } from "../../protocol/Sample.ts"
 import { orUnavailable } from "../Dependencies.ts"
 import { GatewayApi } from "../GatewayApi.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
-import type { BadRequest } from "../Problem.ts"
+import { BadRequest } from "../Problem.ts"
 import { sampleCursor } from "./Cursor.ts"
 import { encodeExport, exportFormats } from "./ExportFormats.ts"
 import type { ExportParameters, FleetTelemetryParameters, TelemetryParameters } from "./Parameters.ts"
@@ -109,11 +109,35 @@ const exportSamples = Effect.fnUntraced(function* (
   )
 })
 
+/** Refuses parameters that another path has: ignored, they would let an answer be taken for what it is not. */
+const refuse = (
+  { url }: HttpServerRequest.HttpServerRequest,
+  names: ReadonlyArray<string>,
+  where: string
+) => {
+  const given = new URL(url, "http://gateway").searchParams
+  const misplaced = names.find((name) => given.has(name))
+  return misplaced === undefined
+    ? Effect.void
+    : Effect.fail(BadRequest.because(`${misplaced}: expected at ${where} only`))
+}
+
+const refuseGrouping = (request: HttpServerRequest.HttpServerRequest) =>
+  refuse(request, ["group_by"], "/api/v1/telemetry")
+
+const refuseAggregation = (request: HttpServerRequest.HttpServerRequest) =>
+  refuse(request, ["window", "aggregate", "group_by"], "/api/v1/gpus/{id}/telemetry and /api/v1/telemetry")
+
 export const layer = HttpApiBuilder.group(GatewayApi, "telemetry", (handlers) =>
   handlers
-    .handleRaw("page", ({ path, urlParams }) => page(path.id, urlParams))
+    .handleRaw("page", ({ path, request, urlParams }) =>
+      Effect.zipRight(refuseGrouping(request), page(path.id, urlParams))
+    )
     .handleRaw("fleetPage", ({ urlParams }) => page(given(urlParams.uuid), urlParams))
     .handleRaw("export", ({ path, request, urlParams }) =>
-      exportSamples(path.id, urlParams, NodeHttpServerRequest.toServerResponse(request))
+      Effect.zipRight(
+        refuseAggregation(request),
+        exportSamples(path.id, urlParams, NodeHttpServerRequest.toServerResponse(request))
+      )
     )
 )

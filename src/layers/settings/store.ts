@@ -64,9 +64,14 @@ const store = {
   })
 } satisfies SettingRecord
 
-/** Where samples are stored, and for how long; 0 is for ever. */
+/** Where samples are stored, and for how long; 0 is for ever. A folder that was given and that nothing is kept in is told. */
 export type StoreSettings =
-  | { readonly kind: "memory"; readonly samplesMax: number; readonly retentionMs: number | undefined }
+  | {
+      readonly kind: "memory"
+      readonly samplesMax: number
+      readonly retentionMs: number | undefined
+      readonly unusedFolder: string | undefined
+    }
   | { readonly kind: "file"; readonly dataDir: string; readonly retentionMs: number | undefined }
   | {
       readonly kind: "influxdb"
@@ -76,6 +81,7 @@ export type StoreSettings =
       readonly bucket: string
       readonly retentionMs: number
       readonly isRetentionAsked: boolean
+      readonly unusedFolder: string | undefined
     }
 
 const missing = (name: string, problem: string) => Either.left(ConfigError.MissingData([name], problem))
@@ -106,7 +112,7 @@ const storeChoice: Config.Config<StoreSettings> = Config.all({
       const retentionMs = asked === "of_store" ? undefined : asked
       switch (type ?? (dataDir === undefined ? "memory" : "file")) {
         case "memory":
-          return Either.right({ kind: "memory", samplesMax, retentionMs })
+          return Either.right({ kind: "memory", samplesMax, retentionMs, unusedFolder: dataDir })
         case "file":
           return dataDir === undefined
             ? missing("DATA_DIR", "DATA_DIR: not set (--data), and STORAGE_TYPE file needs a folder")
@@ -128,7 +134,7 @@ const storeChoice: Config.Config<StoreSettings> = Config.all({
           }
           const isRetentionAsked = asked !== "of_store"
           return Either.right({
-            ...{ kind: "influxdb", url, token, org, bucket, isRetentionAsked },
+            ...{ kind: "influxdb", url, token, org, bucket, isRetentionAsked, unusedFolder: dataDir },
             retentionMs: isRetentionAsked ? (retentionMs ?? 0) : influxRetentionMs
           })
         }
