@@ -3,7 +3,7 @@
  * that `exports` names with their types, in `dist/lib`.
  */
 import { execFile } from "node:child_process"
-import { chmod, rm } from "node:fs/promises"
+import { mkdir, rename, rm, writeFile } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -15,8 +15,9 @@ const dist = join(root, "dist")
 
 /** Writes the program into a folder; fails with what esbuild has to say. */
 export const bundle = async (folder = dist) => {
-  await build({
+  const { outputFiles } = await build({
     absWorkingDir: root,
+    write: false,
     // A thread's program is a file of its own, which the program looks for beside itself.
     entryPoints: {
       "telemetry-pipeline": "src/main.ts",
@@ -37,7 +38,13 @@ export const bundle = async (folder = dist) => {
       js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);'
     }
   })
-  await chmod(join(folder, "telemetry-pipeline.js"), 0o755)
+  await mkdir(folder, { recursive: true })
+  for (const { path, contents } of outputFiles) {
+    // In one step: whoever starts the program meanwhile has it from before or from after.
+    const written = `${path}.${process.pid}`
+    await writeFile(written, contents, { mode: 0o755 })
+    await rename(written, path)
+  }
 }
 
 /** Writes the library into a folder, afresh: a module that is gone must not be packed. */

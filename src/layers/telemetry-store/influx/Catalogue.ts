@@ -27,8 +27,8 @@ import type { SampleQueries } from "./queries.ts"
 const dutyDivisor = 10
 /** For how long the view stands in for what InfluxDB can't tell. */
 const staleMsMax = 60_000
-/** For how long who asks first waits until everything has been looked at; that goes on without them. */
-const loadWaitMsMax = 5_000
+/** For how long who asks waits until everything has been looked at, or what was written is counted. */
+const waitMsMax = 5_000
 
 /** Where samples that match a filter are known to be. A hint: what others wrote just now may lie outside. */
 export interface Extent {
@@ -133,6 +133,11 @@ export const make = (
       }
     })
 
+    const inTime = Effect.timeoutFail({
+      duration: waitMsMax,
+      onTimeout: () => unavailable("what it holds is still being counted")
+    })
+
     /** The attempt to read everything that is under way. */
     let loading: Deferred.Deferred<void, StoreUnavailable> | undefined
 
@@ -155,14 +160,7 @@ export const make = (
 
     const loaded = Effect.suspend(() =>
       loading === undefined ? startLoading : Effect.succeed(loading)
-    ).pipe(
-      Effect.flatMap(Deferred.await),
-      Effect.timeoutFail({
-        duration: loadWaitMsMax,
-        onTimeout: () =>
-          unavailable("what it holds is being counted, which has to end before the first answer")
-      })
-    )
+    ).pipe(Effect.flatMap(Deferred.await), inTime)
 
     /** What follows from the view, once there is one, and while it is not too old. */
     const fromView = <A>(use: () => A): Effect.Effect<A, StoreUnavailable> =>
@@ -177,7 +175,7 @@ export const make = (
     /** Counts what this process has written, unless another fiber just did. */
     const counted = oneAtATime(
       Effect.suspend(() => (view.isUncounted ? refresh(view.countOpen) : Effect.void))
-    )
+    ).pipe(inTime)
 
     return {
       gpus: (filter) => fromView(() => view.series.gpus(filter)),
