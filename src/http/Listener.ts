@@ -102,8 +102,13 @@ const open = (handler: RequestListener, options: ListenOptions): Effect.Effect<S
     // Counts from the last byte in either direction.
     server.setTimeout(options.writeTimeoutMs, (socket: Socket) => {
       const response = answering.get(socket)
-      if (response === undefined || response.headersSent || response.writableEnded) socket.destroy()
-      else giveUp(response, options.writeTimeoutMs)
+      if (response === undefined || response.headersSent || response.writableEnded) {
+        socket.destroy()
+        return
+      }
+      giveUp(response, options.writeTimeoutMs)
+      // A client that does not take even that is cut off after as long again.
+      socket.setTimeout(options.writeTimeoutMs)
     })
     server.on("clientError", refuse)
     const onError = (cause: NodeJS.ErrnoException) => {

@@ -125,3 +125,12 @@ it.live("who waits for an answer for as long as one may is told so, and not left
     )
   )
 )
+
+it.live("a request behind one that is never answered does not keep its connection either", () =>
+  Effect.gen(function* () {
+    const { port } = yield* GatewayAddress
+    const request = "GET /api/v1/stats HTTP/1.1\r\nHost: x\r\n\r\n"
+    // Resolves when the server has ended the connection.
+    yield* exchange(port, request + request)
+  }).pipe(Effect.provide(gatewayOver(storeWith({ stats: Effect.never }), { writeTimeoutMs: 100 })))
+)
