@@ -5,6 +5,7 @@
  * samples already share instants, tags and identities: that is where order and overwriting can go wrong.
  */
 import { FastCheck } from "effect"
+import type { SampleFilter, SampleOrder, SampleQuery } from "../src/layers/TelemetryStore.ts"
 import type { Batch } from "../src/protocol/Batch.ts"
 import type { Sample } from "../src/protocol/Sample.ts"
 import { reservedLabelNames, type Series, sortLabels } from "../src/protocol/Series.ts"
@@ -136,3 +137,24 @@ export const batch: FastCheck.Arbitrary<Batch> = FastCheck.record({
   collectedAtNs: timeNs,
   samples: FastCheck.array(sample, { maxLength: 5 })
 })
+
+export const sampleOrder: FastCheck.Arbitrary<SampleOrder> = FastCheck.constantFrom("asc", "desc")
+
+/** A filter in which each field is left out more often than not, so that most answers hold something. */
+export const crowdedFilter: FastCheck.Arbitrary<SampleFilter> = FastCheck.record(
+  {
+    uuid: crowdedSeries.map(({ uuid }) => uuid),
+    metricName: crowdedSeries.map(({ metricName }) => metricName),
+    hostname: crowdedSeries.map(({ hostname }) => hostname),
+    gpuId: FastCheck.constantFrom(0, 2, 10),
+    startNs: crowdedTimeNs,
+    endNs: crowdedTimeNs
+  },
+  { requiredKeys: [] }
+)
+
+/** A query of crowded samples; most of them restrict to little. */
+export const crowdedQuery: FastCheck.Arbitrary<SampleQuery> = FastCheck.tuple(
+  FastCheck.oneof(FastCheck.constant({}), crowdedFilter),
+  sampleOrder
+).map(([filter, order]) => ({ ...filter, order }))

@@ -8,7 +8,7 @@ import { Context, type Effect, type Option, Schema, type Stream } from "effect"
 import type { Sample } from "../protocol/Sample.ts"
 import { compareSeries } from "../protocol/Series.ts"
 import type { TimeNs } from "../protocol/Time.ts"
-import type { Aggregate, Grouping } from "../protocol/Window.ts"
+import type { Aggregate, Grouping, WindowPlace } from "../protocol/Window.ts"
 
 /** The store can't be reached or can't answer now; the same call may succeed later. */
 export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
@@ -76,11 +76,7 @@ export interface WindowQuery extends SampleQuery {
  * The value of one metric and group in one window that holds samples of it. The order of these is by start, metric and group
  * (UTF-8), or its exact reverse.
  */
-export interface WindowValue {
-  readonly startNs: TimeNs
-  readonly metricName: string
-  /** UUID, hostname or model, as grouped by; empty where the samples have none, or are not told apart. */
-  readonly group: string
+export interface WindowValue extends WindowPlace {
   readonly value: number
 }
 

@@ -5,7 +5,6 @@
 import { expect } from "@effect/vitest"
 import { Chunk, Effect, FastCheck, Option, Stream } from "effect"
 import type {
-  SampleFilter,
   SampleQuery,
   StoreUnavailable,
   TelemetryStore,
@@ -15,7 +14,7 @@ import type {
 import type { Sample } from "../../src/protocol/Sample.ts"
 import type { Series } from "../../src/protocol/Series.ts"
 import { aggregates, groupings } from "../../src/protocol/Window.ts"
-import { crowdedSamples, crowdedSeries, crowdedTimeNs, oddText } from "../arbitraries.ts"
+import { crowdedQuery, crowdedSamples, crowdedSeries, crowdedTimeNs, oddText } from "../arbitraries.ts"
 
 /** What InfluxDB carries of odd texts; it has no escape for a line's end, nor for every backslash. */
 const carriedText = oddText.filter((text) => !/[\r\n]|\\ |\\$/.test(text))
@@ -64,32 +63,11 @@ export const carriedSamples = (maxLength: number): FastCheck.Arbitrary<ReadonlyA
     }))
   )
 
-const order = FastCheck.constantFrom("asc" as const, "desc" as const)
-
-/** A filter in which each field is left out more often than not, so that most answers hold something. */
-const filter: FastCheck.Arbitrary<SampleFilter> = FastCheck.record(
-  {
-    uuid: crowdedSeries.map(({ uuid }) => uuid),
-    metricName: crowdedSeries.map(({ metricName }) => metricName),
-    hostname: crowdedSeries.map(({ hostname }) => hostname),
-    gpuId: FastCheck.constantFrom(0, 2, 10),
-    startNs: crowdedTimeNs,
-    endNs: crowdedTimeNs
-  },
-  { requiredKeys: [] }
-)
-
-/** Most of them restrict to little. */
-const sampleQuery: FastCheck.Arbitrary<SampleQuery> = FastCheck.tuple(
-  FastCheck.oneof(FastCheck.constant({}), filter),
-  order
-).map(([given, direction]) => ({ ...given, order: direction }))
-
 const secondNs = 1_000_000_000n
 
 /** Windows of a query, of any length that tells the samples apart in another way. */
 export const windowQuery: FastCheck.Arbitrary<WindowQuery> = FastCheck.record({
-  query: sampleQuery,
+  query: crowdedQuery,
   windowNs: FastCheck.constantFrom(1n, 2n, 3n, 7_000_003n, secondNs, 3n * secondNs, 60n * secondNs),
   aggregate: FastCheck.constantFrom(...aggregates),
   groupBy: FastCheck.constantFrom(...groupings)
@@ -157,7 +135,7 @@ export const question: FastCheck.Arbitrary<Question> = FastCheck.oneof(
     arbitrary: questions(
       "pages",
       FastCheck.record({
-        query: sampleQuery,
+        query: crowdedQuery,
         limit: FastCheck.integer({ min: 7, max: 40 }),
         by: FastCheck.constantFrom("offset" as const, "cursor" as const)
       }),
@@ -168,14 +146,14 @@ export const question: FastCheck.Arbitrary<Question> = FastCheck.oneof(
     weight: 2,
     arbitrary: questions(
       "what is behind an identity, stored or not",
-      FastCheck.record({ query: sampleQuery, series: crowdedSeries, timeNs: crowdedTimeNs }),
+      FastCheck.record({ query: crowdedQuery, series: crowdedSeries, timeNs: crowdedTimeNs }),
       (store, { query, series, timeNs }) =>
         store.page(query, { limit: 50, start: { after: { series, timeNs } } })
     )
   },
   {
     weight: 2,
-    arbitrary: questions("samples", sampleQuery, (store, query) => collected(store.samples(query)))
+    arbitrary: questions("samples", crowdedQuery, (store, query) => collected(store.samples(query)))
   },
   {
     weight: 1,

@@ -1,41 +1,25 @@
 /** Pages, cursors and streams over any samples, against the naive model. */
 import { describe, expect, it } from "@effect/vitest"
 import { Chunk, Effect, FastCheck, Layer, Stream } from "effect"
-import {
-  type Page,
-  type SampleFilter,
-  type SampleQuery,
-  TelemetryStore
-} from "../../src/layers/TelemetryStore.ts"
+import { type Page, type SampleQuery, TelemetryStore } from "../../src/layers/TelemetryStore.ts"
 import { layerMemory, MemoryStoreConfig } from "../../src/layers/telemetry-store/memory.ts"
 import type { Sample } from "../../src/protocol/Sample.ts"
 import type { Series } from "../../src/protocol/Series.ts"
-import { crowdedEpochNs, crowdedSamples, crowdedSeries, crowdedTimeNs } from "../arbitraries.ts"
+import {
+  crowdedEpochNs,
+  crowdedFilter,
+  crowdedQuery,
+  crowdedSamples,
+  crowdedSeries,
+  crowdedTimeNs,
+  sampleOrder
+} from "../arbitraries.ts"
 import { answer, compareNaively, settled } from "./NaiveSamples.ts"
 
 const freshStore = Layer.provide(layerMemory, MemoryStoreConfig.layer())
 
 const samples = crowdedSamples({ maxLength: 60 })
-const order = FastCheck.constantFrom("asc" as const, "desc" as const)
 const pageSize = FastCheck.integer({ min: 1, max: 25 })
-
-/** A filter in which each field is left out more often than not, so that most answers hold something. */
-const filter: FastCheck.Arbitrary<SampleFilter> = FastCheck.record(
-  {
-    uuid: crowdedSeries.map(({ uuid }) => uuid),
-    metricName: crowdedSeries.map(({ metricName }) => metricName),
-    hostname: crowdedSeries.map(({ hostname }) => hostname),
-    gpuId: FastCheck.constantFrom(0, 2, 10),
-    startNs: crowdedTimeNs,
-    endNs: crowdedTimeNs
-  },
-  { requiredKeys: [] }
-)
-
-const query: FastCheck.Arbitrary<SampleQuery> = FastCheck.oneof(
-  order.map((given) => ({ order: given })),
-  FastCheck.tuple(filter, order).map(([given, direction]) => ({ ...given, order: direction }))
-)
 
 type Start = Page["start"]
 
@@ -60,7 +44,7 @@ const writeAll = (written: ReadonlyArray<Sample>) =>
   Effect.flatMap(TelemetryStore, (store) => store.write(written))
 
 describe("for any samples, any query and any page size", () => {
-  const arbitraries = { written: samples, asked: query, limit: pageSize }
+  const arbitraries = { written: samples, asked: crowdedQuery, limit: pageSize }
 
   it.effect.prop("the pages by offset concatenate to the whole result", arbitraries, (given) =>
     Effect.gen(function* () {
@@ -80,7 +64,7 @@ describe("for any samples, any query and any page size", () => {
     }).pipe(Effect.provide(freshStore))
   )
 
-  it.effect.prop("the stream is the whole result", { written: samples, asked: query }, (given) =>
+  it.effect.prop("the stream is the whole result", { written: samples, asked: crowdedQuery }, (given) =>
     Effect.gen(function* () {
       yield* writeAll(given.written)
       const store = yield* TelemetryStore
@@ -91,7 +75,7 @@ describe("for any samples, any query and any page size", () => {
 
   it.effect.prop(
     "descending is the exact reverse of ascending",
-    { written: samples, asked: filter },
+    { written: samples, asked: crowdedFilter },
     (given) =>
       Effect.gen(function* () {
         yield* writeAll(given.written)
@@ -105,7 +89,7 @@ describe("for any samples, any query and any page size", () => {
 
   it.effect.prop(
     "a page behind any identity, stored or not, is what the order has behind it",
-    { written: samples, asked: query, series: crowdedSeries, timeNs: crowdedTimeNs },
+    { written: samples, asked: crowdedQuery, series: crowdedSeries, timeNs: crowdedTimeNs },
     ({ written, asked, series, timeNs }) =>
       Effect.gen(function* () {
         yield* writeAll(written)
@@ -141,7 +125,7 @@ it.effect.prop(
       maxLength: 2_000
     }),
     offset: FastCheck.nat(2_100),
-    direction: order
+    direction: sampleOrder
   },
   ({ members, gapsNs, offset, direction }) =>
     Effect.gen(function* () {

@@ -6,10 +6,10 @@
  */
 import { createHash } from "node:crypto"
 import { Either, Option, Schema } from "effect"
-import type { WindowValue } from "../../layers/TelemetryStore.ts"
 import type { Sample } from "../../protocol/Sample.ts"
 import { seriesKey, sortLabels } from "../../protocol/Series.ts"
 import { timeNsMax, timeNsMin } from "../../protocol/Time.ts"
+import type { WindowPlace } from "../../protocol/Window.ts"
 import { BadRequest, shown } from "../Problem.ts"
 
 /** Characters of the digest that a cursor carries. */
@@ -100,9 +100,6 @@ export const readSampleCursor = (
       }
     })
   })
-
-/** Which window of a result, whatever its value. */
-export type WindowPlace = Omit<WindowValue, "value">
 
 const readWindowPlace = Schema.decodeUnknownOption(Schema.Tuple(Integer, Text, Text))
 

@@ -9,13 +9,12 @@ import type {
 import { dcgmCatalogue } from "../../protocol/DcgmCatalogue.ts"
 import { formatDurationNs } from "../../protocol/Duration.ts"
 import { aggregateWindowsMax } from "../../protocol/Limits.ts"
-import { compareUtf8 } from "../../protocol/Series.ts"
 import { formatTime, type TimeNs, timeNsMax, timeNsMin } from "../../protocol/Time.ts"
-import type { Grouping } from "../../protocol/Window.ts"
+import { compareWindows, type Grouping, type WindowPlace, windowStart } from "../../protocol/Window.ts"
 import type { GatewayConfig } from "../GatewayConfig.ts"
 import { BadRequest } from "../Problem.ts"
 import type { AggregatedMetric, AggregatedTelemetryPage } from "./Answers.ts"
-import { readWindowCursor, type WindowPlace, windowCursor } from "./Cursor.ts"
+import { readWindowCursor, windowCursor } from "./Cursor.ts"
 import type { FleetTelemetryParameters } from "./Parameters.ts"
 import { sampleQuery, windowQueryIdentity } from "./Query.ts"
 
@@ -44,10 +43,6 @@ export const windowQuery = (
   )
 }
 
-/** How many windows before or behind the epoch the one is that holds an instant. */
-const ordinal = (timeNs: TimeNs, windowNs: TimeNs): bigint =>
-  timeNs >= 0n ? timeNs / windowNs : -((-timeNs + windowNs - 1n) / windowNs)
-
 /** The shortest round window by which a span of time makes no more windows than are allowed. */
 const windowFor = (spanNs: bigint): TimeNs => {
   // One window more than fit into the span may be begun at either end of it.
@@ -58,7 +53,7 @@ const windowFor = (spanNs: bigint): TimeNs => {
 
 const refuseTooMany = (query: WindowQuery, startNs: TimeNs, endNs: TimeNs): Option.Option<BadRequest> => {
   const { windowNs } = query
-  const count = ordinal(endNs, windowNs) - ordinal(startNs, windowNs) + 1n
+  const count = (windowStart(endNs, windowNs) - windowStart(startNs, windowNs)) / windowNs + 1n
   if (count <= BigInt(aggregateWindowsMax)) return Option.none()
   return Option.some(
     BadRequest.because(
@@ -95,15 +90,8 @@ const checkCount = (
   )
 
 /** Negative where `a` comes before `b` in the order of the query. */
-const compare = (query: WindowQuery, a: WindowPlace, b: WindowPlace): number => {
-  const ascending =
-    a.startNs < b.startNs
-      ? -1
-      : a.startNs > b.startNs
-        ? 1
-        : compareUtf8(a.metricName, b.metricName) || compareUtf8(a.group, b.group)
-  return query.order === "asc" ? ascending : -ascending
-}
+const compare = ({ order }: WindowQuery, a: WindowPlace, b: WindowPlace): number =>
+  order === "asc" ? compareWindows(a, b) : compareWindows(b, a)
 
 /** The same query from a window on, which is still whole in it. */
 const from = (query: WindowQuery, { startNs }: WindowPlace): WindowQuery =>

@@ -3,15 +3,20 @@
  *
  * One window is held at a time: a running figure per metric and group, or, for a percentile, its values.
  */
+
 import { Chunk, Effect, Option, Stream } from "effect"
 import type { Sample } from "../../protocol/Sample.ts"
 import type { Series } from "../../protocol/Series.ts"
 import type { TimeNs } from "../../protocol/Time.ts"
-import type { Aggregate } from "../../protocol/Window.ts"
+import {
+  type Aggregate,
+  compareWindows,
+  groupOf,
+  percentile,
+  percentileShares,
+  windowStart
+} from "../../protocol/Window.ts"
 import type { WindowQuery, WindowValue } from "../TelemetryStore.ts"
-import { compareWindows, groupOf, percentile, percentileShares, windowStart } from "./windowing.ts"
-
-export { windowStart }
 
 /** Takes the values of a window in the order of the query, and tells what they come to. */
 interface Accumulator {

@@ -1,33 +1,15 @@
 /** What InfluxDB is asked for samples, page by page, whole or in windows, against the naive model. */
 import { describe, expect, it } from "@effect/vitest"
 import { Chunk, Effect, FastCheck, Stream } from "effect"
-import type { SampleFilter, SampleQuery, WindowQuery } from "../../../src/layers/TelemetryStore.ts"
+import type { SampleQuery, WindowQuery } from "../../../src/layers/TelemetryStore.ts"
 import { windowsOf } from "../../../src/layers/telemetry-store/windows.ts"
 import type { Sample } from "../../../src/protocol/Sample.ts"
 import { aggregates, groupings } from "../../../src/protocol/Window.ts"
-import { crowdedSamples, crowdedSeries, crowdedTimeNs } from "../../arbitraries.ts"
+import { crowdedQuery, crowdedSamples } from "../../arbitraries.ts"
 import { freshBucket, isInfluxThere } from "../../influx/Buckets.ts"
 import { answer, settled } from "../../properties/NaiveSamples.ts"
 import { epochNs, sampleAt, secondNs } from "../../Samples.ts"
 import { allWindows, cataloguesOf, openReading, whole } from "./InfluxReading.ts"
-
-/** A filter in which each field is left out more often than not, so that most answers hold something. */
-const filter: FastCheck.Arbitrary<SampleFilter> = FastCheck.record(
-  {
-    uuid: crowdedSeries.map(({ uuid }) => uuid),
-    metricName: crowdedSeries.map(({ metricName }) => metricName),
-    hostname: crowdedSeries.map(({ hostname }) => hostname),
-    gpuId: FastCheck.constantFrom(0, 2, 10),
-    startNs: crowdedTimeNs,
-    endNs: crowdedTimeNs
-  },
-  { requiredKeys: [] }
-)
-
-const query: FastCheck.Arbitrary<SampleQuery> = FastCheck.tuple(
-  FastCheck.oneof(FastCheck.constant({}), filter),
-  FastCheck.constantFrom("asc" as const, "desc" as const)
-).map(([given, order]) => ({ ...given, order }))
 
 /** Samples of crowded instants, and of some that are far from them, up to the ends of what is stored. */
 const wideSamples = FastCheck.array(
@@ -60,7 +42,7 @@ const wideSamples = FastCheck.array(
 )
 
 const windowQuery: FastCheck.Arbitrary<WindowQuery> = FastCheck.record({
-  query,
+  query: crowdedQuery,
   windowNs: FastCheck.constantFrom(
     1n,
     2n,
@@ -81,7 +63,11 @@ describe.skipIf(!isInfluxThere)("reading from InfluxDB", () => {
     [
       crowdedSamples({ maxLength: 40 }),
       FastCheck.array(
-        FastCheck.record({ query, limit: FastCheck.integer({ min: 1, max: 20 }), place: FastCheck.nat(45) }),
+        FastCheck.record({
+          query: crowdedQuery,
+          limit: FastCheck.integer({ min: 1, max: 20 }),
+          place: FastCheck.nat(45)
+        }),
         { minLength: 1, maxLength: 6 }
       )
     ],

@@ -5,11 +5,17 @@
  * a percentile every value is needed. A slice is as many whole windows as hold a number of samples, at least one, so
  * that neither the first page of a long history nor another request has to wait for all of it. What is empty is jumped over.
  */
+
 import { compareSeries, compareUtf8, type Series } from "../../../protocol/Series.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
-import type { Aggregate } from "../../../protocol/Window.ts"
+import {
+  type Aggregate,
+  groupOf,
+  percentile,
+  percentileShares,
+  windowStart
+} from "../../../protocol/Window.ts"
 import type { SampleOrder, WindowQuery } from "../../TelemetryStore.ts"
-import { groupOf, percentile, percentileShares, windowStart } from "../windowing.ts"
 import type { Requests, WindowSlice } from "./messages.ts"
 import type { Range, Reader } from "./Reader.ts"
 

@@ -4,11 +4,12 @@
  *
  * A point without a UUID is no sample of ours and is left out everywhere.
  */
+
 import { flux, fluxInteger } from "@influxdata/influxdb-client"
 import { Effect } from "effect"
 import { parseTime, type TimeNs } from "../../../protocol/Time.ts"
+import { windowStart } from "../../../protocol/Window.ts"
 import type { StoreUnavailable } from "../../TelemetryStore.ts"
-import { windowStart } from "../windowing.ts"
 import { catalogueBucket } from "./Config.ts"
 import type { InfluxConnection, TableReader } from "./Connection.ts"
 import { type Range, textLiteral } from "./flux.ts"

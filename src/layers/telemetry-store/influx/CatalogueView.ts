@@ -2,11 +2,12 @@
  * The catalogue as one process sees it, and how it is brought up to date. Its parts change at once, so that an answer that is
  * made in between is that of before or of after; the effects of it are run one at a time.
  */
+
 import { Clock, Effect } from "effect"
 import type { Sample } from "../../../protocol/Sample.ts"
 import type { TimeNs } from "../../../protocol/Time.ts"
+import { windowStart } from "../../../protocol/Window.ts"
 import type { StoreUnavailable } from "../../TelemetryStore.ts"
-import { windowStart } from "../windowing.ts"
 import {
   allTime,
   type CatalogueQueries,

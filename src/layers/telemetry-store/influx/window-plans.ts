@@ -4,6 +4,7 @@
  * What a series has in a window is found by the storage engine, and put together with the other series of its group here, which is
  * faster than Flux does it. A percentile needs the values themselves: that is left to Flux.
  */
+
 import {
   flux,
   fluxDuration,
@@ -13,10 +14,9 @@ import {
 } from "@influxdata/influxdb-client"
 import { Effect } from "effect"
 import type { Sample } from "../../../protocol/Sample.ts"
-import type { Grouping } from "../../../protocol/Window.ts"
+import { type Grouping, groupOf, percentileShares, windowStart } from "../../../protocol/Window.ts"
 import type { StoreUnavailable, WindowQuery, WindowValue } from "../../TelemetryStore.ts"
 import { compareSamples } from "../../TelemetryStore.ts"
-import { groupOf, percentileShares, windowStart } from "../windowing.ts"
 import type { TableReader } from "./Connection.ts"
 import type { Range } from "./flux.ts"
 import type { SampleQueries } from "./queries.ts"

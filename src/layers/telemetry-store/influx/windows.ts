@@ -1,8 +1,9 @@
 /** Windows out of InfluxDB, slice by slice of whole windows, as far as they are asked for. */
+
 import { Effect, Option, Stream } from "effect"
 import { timeNsMax, timeNsMin } from "../../../protocol/Time.ts"
+import { compareWindows, windowStart } from "../../../protocol/Window.ts"
 import type { StoreUnavailable, TelemetryStore, WindowQuery, WindowValue } from "../../TelemetryStore.ts"
-import { compareWindows, windowStart } from "../windowing.ts"
 import { windowsOf } from "../windows.ts"
 import type { Catalogue, Extent } from "./Catalogue.ts"
 import { intersection, type Range, rangeOf } from "./flux.ts"
