@@ -5,15 +5,16 @@
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
 import type { Resume } from "../actors/broker/State.ts"
-import type {
-  LogId,
+import {
+  type LogId,
   Offset,
-  ProducerId,
-  Sequence,
-  SourcePosition,
-  StartFrom,
-  SubscriberId
+  type ProducerId,
+  type Sequence,
+  type SourcePosition,
+  type StartFrom,
+  type SubscriberId
 } from "../protocol/Log.ts"
+import type { LogStats } from "./OffsetLog.ts"
 
 /** The broker can't be reached, or has stopped. What was asked may or may not have been done. */
 export class BrokerUnavailable extends Schema.TaggedError<BrokerUnavailable>()("BrokerUnavailable", {
@@ -25,17 +26,30 @@ export class BrokerUnavailable extends Schema.TaggedError<BrokerUnavailable>()("
   }
 }
 
+/** Where records of a publish are that follow each other in it and in the log. */
+export const PlacedRun = Schema.Struct({
+  count: Schema.Int.pipe(Schema.positive()),
+  /** Offset of the first of them; `null` where they are duplicates whose offsets are no longer remembered. */
+  firstOffset: Schema.NullOr(Offset),
+  /** They were in the log already. */
+  isDuplicate: Schema.Boolean
+})
+export type PlacedRun = typeof PlacedRun.Type
+
 /**
  * The broker refuses a publish. Records before the first refused one may have been appended; none behind it was.
  *
  * - `fenced`: another session said hello for this producer since; this one can publish no more.
  * - `sequence_gap`: the sequence does not follow the producer's last one.
  * - `too_large`: the record is larger than all that the log may hold.
+ * - `log_full`: there is no room, and it was not to wait.
  * - `log_failed`: the log could not make it durable.
  */
 export class PublishRefused extends Schema.TaggedError<PublishRefused>()("PublishRefused", {
-  reason: Schema.Literal("fenced", "sequence_gap", "too_large", "log_failed"),
-  problem: Schema.String
+  reason: Schema.Literal("fenced", "sequence_gap", "too_large", "log_full", "log_failed"),
+  problem: Schema.String,
+  /** Where the records are that came before the first refused one. */
+  placed: Schema.Array(PlacedRun)
 }) {
   override get message(): string {
     return `publish refused: ${this.problem}`
@@ -100,7 +114,18 @@ export interface PublishReceipt {
   readonly duplicates: number
   /** Offset of the first record; null where it is a duplicate whose offset is no longer remembered. */
   readonly firstOffset: Offset | null
+  /** Where all of them are, in their order. */
+  readonly placed: ReadonlyArray<PlacedRun>
 }
+
+/** What a publish does for which the log has no room: it waits, or is refused (`log_full`). */
+export type WhenFull = "wait" | "refuse"
+
+/** Publishes payloads of one producer. Calls are appended in the order in which they are made. */
+export type PublishNumbered = (
+  numbered: NumberedPayloads,
+  whenFull?: WhenFull
+) => Effect.Effect<PublishReceipt, PublishRefused | BrokerUnavailable>
 
 /** A producer's connection. The latest one for a producer is the only one that can publish for it. */
 export interface ProducerSession {
@@ -108,13 +133,8 @@ export interface ProducerSession {
   /** The producer's last sequence in the log and the position it carried; null where the log does not know it. */
   readonly lastSequence: Sequence | null
   readonly lastPosition: SourcePosition | null
-  /**
-   * Returns when all are in the log, as durable as it makes them; waits while the log is full. Calls are appended in the
-   * order in which they are made.
-   */
-  readonly publish: (
-    numbered: NumberedPayloads
-  ) => Effect.Effect<PublishReceipt, PublishRefused | BrokerUnavailable>
+  /** Returns when all are in the log, as durable as it makes them. */
+  readonly publish: PublishNumbered
 }
 
 /** Messages in the order of the log, or a gap: what retention dropped before this subscription read it. */
@@ -191,6 +211,8 @@ export interface CheckpointStats {
 
 export interface BrokerStats {
   readonly logId: LogId
+  /** What the log tells of its own work. */
+  readonly log: LogStats
   readonly oldestOffset: Offset
   readonly nextOffset: Offset
   readonly logBytes: number
@@ -211,10 +233,18 @@ export class Broker extends Context.Tag("telemetry/Broker")<
   {
     /** Publishes without a producer: nothing tells a second publish of the same payload from the first. */
     readonly publish: (
-      payloads: ReadonlyArray<Uint8Array>
+      payloads: ReadonlyArray<Uint8Array>,
+      whenFull?: WhenFull
     ) => Effect.Effect<PublishReceipt, PublishRefused | BrokerUnavailable>
-    /** Opens a producer's session, and fences whoever had one before. */
-    readonly hello: (producerId: ProducerId) => Effect.Effect<ProducerSession, BrokerUnavailable>
+    /** Opens a producer's session, and fences whoever had one before. It ends with the scope. */
+    readonly hello: (producerId: ProducerId) => Effect.Effect<ProducerSession, BrokerUnavailable, Scope.Scope>
+    /**
+     * Opens a session for a producer that does not say hello: it learns nothing of what the log knows and fences nobody, and a
+     * later hello fences it.
+     */
+    readonly join: (
+      producerId: ProducerId
+    ) => Effect.Effect<Pick<ProducerSession, "publish">, BrokerUnavailable, Scope.Scope>
     /** Opens a subscription until the scope closes, and takes it over from whoever has it. */
     readonly subscribe: (
       options: SubscribeOptions

@@ -4,7 +4,7 @@
  * It only appends, reads, drops and says how large it is. Which offset a record gets, what is a duplicate and what may be
  * dropped is decided by the Broker.
  */
-import { Context, type Effect, Schema } from "effect"
+import { Context, type Effect, Schema, type Scope } from "effect"
 import {
   type LogBounds,
   type LogId,
@@ -24,6 +24,38 @@ export class AppendFailed extends Schema.TaggedError<AppendFailed>()("AppendFail
   override get message(): string {
     return `append failed: ${this.problem}`
   }
+}
+
+/** Records can't be read where they should be: the medium fails, or what it gives is not what was written. */
+export class ReadFailed extends Schema.TaggedError<ReadFailed>()("ReadFailed", {
+  problem: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return `read failed: ${this.problem}`
+  }
+}
+
+/** How a log came back when it was opened. */
+export interface LogRecovery {
+  /** Records found, and their size as every limit counts it. */
+  readonly records: number
+  readonly bytes: number
+  /** Bytes of an append that was never finished, and that were cut off. */
+  readonly tornBytes: number
+  readonly durationMs: number
+}
+
+/** What a log tells of its work since it was opened. */
+export interface LogStats {
+  /** Why it can't append now, in words; `null` while it can. */
+  readonly problem: string | null
+  /** Appends, each of any number of records; their bytes, as every limit counts them; and how often they were synced. */
+  readonly appends: number
+  readonly appendedBytes: number
+  readonly syncs: number
+  /** `null` where it began empty. */
+  readonly recovery: LogRecovery | null
 }
 
 /**
@@ -57,16 +89,29 @@ export class OffsetLog extends Context.Tag("telemetry/OffsetLog")<
   {
     /** Of this log and no other; kept as long as its records. */
     readonly logId: LogId
-    /** Returns when the records are as durable as the log makes them, all or none. They get the next offsets. */
+    /**
+     * Returns when the records are as durable as the log makes them, all or none. They get the next offsets. One call at a
+     * time; reads and drops may go on meanwhile.
+     */
     readonly append: (runs: ReadonlyArray<RecordRun>) => Effect.Effect<void, AppendFailed>
     /**
      * Records from an offset on; none at the end of the log. Where that offset was dropped, from the oldest retained on:
      * the slice says where it starts.
      */
-    readonly read: (from: Offset, limits: ReadLimits) => Effect.Effect<LogSlice>
+    readonly read: (from: Offset, limits: ReadLimits) => Effect.Effect<LogSlice, ReadFailed>
+    /**
+     * The offset behind the last record that may be read: below the end of the log where that is not durable yet and is going
+     * to be, so that an offset which was read is never given to other content.
+     */
+    readonly readableEnd: () => Offset
+    /** Calls whenever more may be read although no append has just returned, until the scope closes. */
+    readonly onReadable: (listener: (end: Offset) => void) => Effect.Effect<void, never, Scope.Scope>
+    /** The first retained offset that was appended at a time, in ms since 1970, or after it; the end where none was. */
+    readonly offsetAt: (atMs: number) => Effect.Effect<Offset, ReadFailed>
     /** Drops the segments that lie wholly below an offset, the active one too where all of it does. */
     readonly dropBefore: (offset: Offset) => Effect.Effect<LogBounds>
     readonly bounds: Effect.Effect<LogBounds>
+    readonly stats: Effect.Effect<LogStats>
   }
 >() {}
 

@@ -35,8 +35,9 @@ interface Segment {
   readonly oldestMs: number
   newestMs: number
   readonly runs: Array<RecordRun>
-  /** Offset of the first record of each run. */
+  /** Offset of the first record of each run, and when it was appended. */
   readonly firsts: Array<number>
+  readonly appendedMs: Array<number>
 }
 
 const emptySegment = (first: number, nowMs: number): Segment => ({
@@ -46,7 +47,8 @@ const emptySegment = (first: number, nowMs: number): Segment => ({
   oldestMs: nowMs,
   newestMs: nowMs,
   runs: [],
-  firsts: []
+  firsts: [],
+  appendedMs: []
 })
 
 /** Index of the last of some ascending offsets that is not above `offset`. */
@@ -106,14 +108,21 @@ const make = Effect.gen(function* () {
     return active()
   }
 
+  let appends = 0
+  let appendedBytes = 0
+
   const append = (runs: ReadonlyArray<RecordRun>, nowMs: number): void => {
+    if (runs.length > 0) appends++
     for (const run of runs) {
       const segment = segmentFor(nowMs)
       segment.newestMs = nowMs
       segment.runs.push(run)
       segment.firsts.push(segment.next)
+      segment.appendedMs.push(nowMs)
       segment.next += run.payloads.length
-      segment.bytes += runBytes(run)
+      const bytes = runBytes(run)
+      segment.bytes += bytes
+      appendedBytes += bytes
     }
   }
 
@@ -153,12 +162,26 @@ const make = Effect.gen(function* () {
     return bounds()
   }
 
+  const offsetAt = (atMs: number): Offset => {
+    for (const segment of segments) {
+      if (segment.newestMs < atMs) continue
+      const index = segment.appendedMs.findIndex((appendedMs) => appendedMs >= atMs)
+      if (index !== -1) return offsetOf(segment.firsts[index]!)
+    }
+    return offsetOf(active().next)
+  }
+
   return OffsetLog.of({
     logId: LogId.make(crypto.randomUUID()),
     append: (runs) => Effect.map(Clock.currentTimeMillis, (nowMs) => append(runs, nowMs)),
     read: (from, limits) => Effect.sync(() => read(from, limits)),
     dropBefore: (offset) => Effect.sync(() => dropBefore(offset)),
-    bounds: Effect.sync(bounds)
+    readableEnd: () => offsetOf(active().next),
+    // An append returns when its records may be read.
+    onReadable: () => Effect.void,
+    offsetAt: (atMs) => Effect.sync(() => offsetAt(atMs)),
+    bounds: Effect.sync(bounds),
+    stats: Effect.sync(() => ({ problem: null, appends, appendedBytes, syncs: 0, recovery: null }))
   })
 })
 
