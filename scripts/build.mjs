@@ -24,8 +24,8 @@ export const bundle = async (folder = dist) => {
       "database-thread": "src/layers/telemetry-store/file/database-thread.ts"
     },
     outdir: folder,
-    // Native: it comes with a binary for each platform.
-    external: ["libsql"],
+    // Native: they come with a binary for each platform.
+    external: ["libsql", "@node-rs/crc32"],
     bundle: true,
     minify: true,
     platform: "node",

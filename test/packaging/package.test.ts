@@ -93,7 +93,8 @@ const mayLoad: Record<string, RegExp> = {
   "@effect/platform": /^(client$|http\/)/,
   "@effect/platform-node": /^http\//,
   "@influxdata/influxdb-client": /^layers\/telemetry-store\/influx/,
-  libsql: /^layers\/telemetry-store\/file\//,
+  libsql: /^layers\/(telemetry-store\/file|offset-log\/segments|journal\/files|DirectoryLock)/,
+  "@node-rs/crc32": /^layers\/(offset-log\/segments|journal\/files|Checksum)/,
   "csv-parse": /^layers\/telemetry-source\//
 }
 
