@@ -20,6 +20,7 @@ import { encodeSample } from "../../protocol/Sample.ts"
 import { Broker, type Delivery, type Subscription } from "../Broker.ts"
 import { CollectorFailed, type CollectorProgress } from "../Collectors.ts"
 import { type Actor, type Handlers, noEvents, onStop, spawn } from "../Interpreter.ts"
+import { OutageLog } from "../OutageLog.ts"
 import { Rejects } from "../Rejects.ts"
 import { StoreUnavailable, TelemetryStore } from "../TelemetryStore.ts"
 import * as Timers from "../Timers.ts"
@@ -67,6 +68,8 @@ interface Resources {
   readonly broker: Broker["Type"]
   readonly store: TelemetryStore["Type"]
   readonly watch: StoreWatch
+  /** What is told of a broker that is away. */
+  readonly connecting: OutageLog
   readonly rejects: Rejects["Type"]
   readonly scope: Scope.Scope
   readonly inbox: Inbox
@@ -125,7 +128,7 @@ const collect = (
   attempt: number,
   subscribed: (subscription: Subscription) => void
 ) => {
-  const { broker, options } = resources
+  const { broker, options, connecting } = resources
   const subscribe = broker.subscribe({
     subscriberId: options.collectorId,
     from: options.from,
@@ -145,16 +148,17 @@ const collect = (
     Effect.tap((subscription) => {
       subscribed(subscription)
       self.send({ type: "SubscribeAnswered", attempt, start: subscription.start })
-      return Deferred.succeed(resources.subscribed, undefined)
+      return Effect.zipRight(connecting.succeeded(), Deferred.succeed(resources.subscribed, undefined))
     }),
     Effect.matchEffect({
       onFailure: ({ message }) =>
-        Effect.as(Effect.logWarning(message), self.send({ type: "SubscribeFailed", attempt })),
+        Effect.map(connecting.failed(message), () => self.send({ type: "SubscribeFailed", attempt })),
       onSuccess: (subscription) =>
         Effect.catchTags(takeIn(subscription), {
           SubscriptionTakenOver: () =>
             Effect.sync(() => self.send({ type: "SubscriptionTakenOver", attempt })),
-          BrokerUnavailable: () => Effect.sync(() => self.send({ type: "SubscriptionLost", attempt }))
+          BrokerUnavailable: ({ message }) =>
+            Effect.map(connecting.failed(message), () => self.send({ type: "SubscriptionLost", attempt }))
         })
     })
   )
@@ -210,10 +214,11 @@ const persist = (
 
 const commit = (
   { number: attempt, subscription }: Attempt,
-  offset: Offset
+  offset: Offset,
+  { connecting }: Resources
 ): Effect.Effect<CollectorRequest> => {
   const lost = ({ message }: { readonly message: string }): Effect.Effect<CollectorRequest> =>
-    Effect.as(Effect.logWarning(message), { type: "SubscriptionLost", attempt })
+    Effect.as(connecting.failed(message), { type: "SubscriptionLost", attempt })
   return subscription!.commit(offset).pipe(
     Effect.map((committed): CollectorRequest => ({ type: "CommitAnswered", attempt, offset: committed })),
     Effect.catchTags({
@@ -270,7 +275,7 @@ const makeHandlers =
         inbox.forgetAll()
         return noEvents
       },
-      commitOffset: ({ offset }) => start(commit(current!, offset)),
+      commitOffset: ({ offset }) => start(commit(current!, offset, resources)),
       record: ({ fact }) => [fact],
       finish: () => Effect.as(Deferred.succeed(done, undefined), noEvents),
       fail: ({ problem }) =>
@@ -296,12 +301,13 @@ export const makeCollector = (
       broker: yield* Broker,
       store: yield* TelemetryStore,
       watch: new StoreWatch(),
+      connecting: new OutageLog("nothing can be collected", "messages can be collected again"),
       rejects,
       scope: yield* Effect.scope,
       inbox: new Inbox(rejects, intern),
       done: yield* Deferred.make<void, CollectorFailed>(),
       subscribed: yield* Deferred.make<void>(),
-      timers: yield* Timers.make<CollectorTimer>(),
+      timers: yield* Timers.make<CollectorTimer>(["subscribe", "persist"]),
       progress: { messagesReceived: 0, samplesStored: 0, samplesRefused: 0, messagesMissed: 0 }
     }
     const trace = Trace.make<CollectorFact>()

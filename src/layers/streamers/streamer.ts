@@ -1,5 +1,5 @@
 /** One streamer: its machine, interpreted over a source and a broker. */
-import { Clock, Deferred, Effect, Option, Scope } from "effect"
+import { Clock, Deferred, Effect, ExecutionStrategy, Exit, Option, Scope } from "effect"
 import {
   type StreamerRequest,
   type StreamerSnapshot,
@@ -17,6 +17,7 @@ import { ownsEverything, type Shard } from "../../protocol/Shard.ts"
 import type { StreamerFact } from "../../protocol/StreamerFact.ts"
 import { Broker, type ProducerSession } from "../Broker.ts"
 import { type Actor, type Handlers, noEvents, onStop, spawn } from "../Interpreter.ts"
+import { OutageLog } from "../OutageLog.ts"
 import { StreamerFailed, type StreamerProgress } from "../Streamers.ts"
 import { type SourceReader, TelemetrySource } from "../TelemetrySource.ts"
 import * as Timers from "../Timers.ts"
@@ -68,6 +69,9 @@ interface Resources {
   readonly stopReading: Deferred.Deferred<void>
   readonly timers: (fired: (timer: StreamerTimer) => void) => Timers.Timers<StreamerTimer>
   readonly progress: { rowsRead: number; samplesRead: number; batchesPublished: number }
+  /** What is told of a broker that is away, and of one that takes no batches. */
+  readonly connecting: OutageLog
+  readonly publishing: OutageLog
 }
 
 /** Starts work whose outcome comes back as a request. */
@@ -102,48 +106,77 @@ const readFrom = (
 const publish = (
   session: ProducerSession,
   batches: Parameters<ProducerSession["publish"]>[0],
-  connection: number
+  connection: number,
+  { options: { streamerId }, connecting, publishing }: Resources
 ): Effect.Effect<StreamerRequest> => {
   // It is sent again, for as long as it takes: whoever wonders why nothing moves must find a reason.
-  const failed = (message: string) =>
-    Effect.as(Effect.logWarning(message), { type: "PublishFailed", connection } as const)
+  const failed = (outage: OutageLog, message: string) =>
+    Effect.as(outage.failed(message), { type: "PublishFailed", connection } as const)
+  const refused = (problem: string) =>
+    Effect.succeed<StreamerRequest>({ type: "PublishRefused", connection, problem })
   return session.publish(batches).pipe(
+    Effect.tap(() => publishing.succeeded()),
     Effect.as<StreamerRequest>({
       type: "PublishAnswered",
       next: sequenceOf(batches.firstSequence + batches.payloads.length)
     }),
     Effect.catchTags({
-      BrokerUnavailable: ({ message }) => failed(message),
-      PublishRefused: ({ reason, message, problem }) =>
-        reason === "fenced" || reason === "too_large"
-          ? Effect.succeed<StreamerRequest>({ type: "PublishRefused", connection, problem })
-          : failed(message)
+      BrokerUnavailable: ({ message }) => failed(connecting, message),
+      PublishRefused: ({ reason, message, problem }) => {
+        if (reason === "fenced") return refused(twinOf(streamerId))
+        return reason === "too_large" ? refused(problem) : failed(publishing, message)
+      }
     })
   )
 }
 
+/** Why a streamer that was fenced ends. */
+const twinOf = (streamerId: ProducerId): string =>
+  `another streamer connected under the id ${streamerId}; each needs an id of its own`
+
+/** The session of the latest hello, or the attempt at it. It ends when the next hello is said, and with the streamer. */
+interface Connection {
+  readonly scope: Scope.CloseableScope
+  session?: ProducerSession
+}
+
+const sayHello = (
+  { broker, options, connecting }: Resources,
+  own: Connection,
+  connection: number
+): Effect.Effect<StreamerRequest> =>
+  broker.hello(options.streamerId).pipe(
+    Scope.extend(own.scope),
+    Effect.tap(() => connecting.succeeded()),
+    Effect.map((session): StreamerRequest => {
+      own.session = session
+      const { lastSequence, lastPosition } = session
+      return { type: "HelloAnswered", connection, lastSequence, lastPosition }
+    }),
+    Effect.catchTag("BrokerUnavailable", ({ message }) =>
+      Effect.as(connecting.failed(message), { type: "HelloFailed", connection } as const)
+    )
+  )
+
 const makeHandlers =
   (resources: Resources) =>
   (self: Actor<StreamerSnapshot, Event>): Handlers<StreamerCommand, Event> => {
-    const { options, broker, source, scope, outbox, done, stopReading, timers, progress } = resources
+    const { options, source, scope, outbox, done, stopReading, timers, progress } = resources
     const start = inBackground(self, scope)
-    let session: ProducerSession | undefined
+    let current: Connection | undefined
     let reader: SourceReader | undefined
+    const disconnect = Effect.suspend(() =>
+      current === undefined ? Effect.void : Scope.close(current.scope, Exit.void)
+    )
     return {
       ...timers((timer) => self.send({ type: "TimerFired", timer })),
       sayHello: ({ connection }) =>
-        start(
-          broker.hello(options.streamerId).pipe(
-            Effect.map((answered): StreamerRequest => {
-              session = answered
-              const { lastSequence, lastPosition } = answered
-              return { type: "HelloAnswered", connection, lastSequence, lastPosition }
-            }),
-            Effect.catchTag("BrokerUnavailable", ({ message }) =>
-              Effect.as(Effect.logWarning(message), { type: "HelloFailed", connection } as const)
-            )
-          )
-        ),
+        Effect.gen(function* () {
+          yield* disconnect
+          const own: Connection = { scope: yield* Scope.fork(scope, ExecutionStrategy.sequential) }
+          current = own
+          return yield* inBackground(self, own.scope)(sayHello(resources, own, connection))
+        }),
       openSource: ({ position }) =>
         start(
           source.open({ resumeAt: Option.fromNullable(position), shard: options.shard }).pipe(
@@ -164,16 +197,23 @@ const makeHandlers =
           outbox.seal(firstSequence, samples, batchSize, nowNs)
         ]),
       publishBatches: ({ connection, firstSequence, next }) =>
-        start(publish(session!, outbox.batches(firstSequence, next), connection)),
+        // With its session, so that an old one that is closed tells nothing any more.
+        inBackground(
+          self,
+          current!.scope
+        )(publish(current!.session!, outbox.batches(firstSequence, next), connection, resources)),
       forgetBatches: ({ next }) => {
         progress.batchesPublished += outbox.forget(next)
         return noEvents
       },
       record: ({ fact }) => [fact],
-      finish: () => Effect.as(Deferred.succeed(done, undefined), noEvents),
+      finish: () => Effect.as(Effect.zipRight(disconnect, Deferred.succeed(done, undefined)), noEvents),
       fail: ({ problem }) =>
         Effect.as(
-          Deferred.fail(done, new StreamerFailed({ streamerId: options.streamerId, problem })),
+          Effect.zipRight(
+            disconnect,
+            Deferred.fail(done, new StreamerFailed({ streamerId: options.streamerId, problem }))
+          ),
           noEvents
         )
     }
@@ -202,8 +242,10 @@ export const makeStreamer = (
       outbox: new Outbox(options.streamerId),
       done: yield* Deferred.make<void, StreamerFailed>(),
       stopReading: yield* Deferred.make<void>(),
-      timers: yield* Timers.make<StreamerTimer>(),
-      progress: { rowsRead: 0, samplesRead: 0, batchesPublished: 0 }
+      timers: yield* Timers.make<StreamerTimer>(["retry"]),
+      progress: { rowsRead: 0, samplesRead: 0, batchesPublished: 0 },
+      connecting: new OutageLog("batches wait until the broker can be reached", "the broker is there again"),
+      publishing: new OutageLog("batches wait until the broker takes them", "the broker takes batches again")
     }
     const trace = Trace.make<StreamerFact>()
     const actor = yield* spawn({
