@@ -7,7 +7,8 @@ import { Context, type Effect, Schema, type Scope } from "effect"
 import type { Resume } from "../actors/broker/State.ts"
 import {
   type LogId,
-  Offset,
+  type Offset,
+  PlacedRun,
   type ProducerId,
   type Sequence,
   type SourcePosition,
@@ -25,16 +26,6 @@ export class BrokerUnavailable extends Schema.TaggedError<BrokerUnavailable>()("
     return `broker: ${this.problem}`
   }
 }
-
-/** Where records of a publish are that follow each other in it and in the log. */
-export const PlacedRun = Schema.Struct({
-  count: Schema.Int.pipe(Schema.positive()),
-  /** Offset of the first of them; `null` where they are duplicates whose offsets are no longer remembered. */
-  firstOffset: Schema.NullOr(Offset),
-  /** They were in the log already. */
-  isDuplicate: Schema.Boolean
-})
-export type PlacedRun = typeof PlacedRun.Type
 
 /**
  * The broker refuses a publish. Records before the first refused one may have been appended; none behind it was.
@@ -65,6 +56,16 @@ export class SubscriptionTakenOver extends Schema.TaggedError<SubscriptionTakenO
 ) {
   override get message(): string {
     return `another subscriber took over ${this.subscriberId}`
+  }
+}
+
+/** A subscriber's checkpoint can't be set: it has none. */
+export class SetCheckpointRefused extends Schema.TaggedError<SetCheckpointRefused>()("SetCheckpointRefused", {
+  subscriberId: Schema.String,
+  reason: Schema.Literal("unknown_subscriber")
+}) {
+  override get message(): string {
+    return `${this.subscriberId} has no checkpoint`
   }
 }
 
@@ -107,6 +108,8 @@ export interface NumberedPayloads {
   readonly firstSequence: Sequence
   readonly payloads: ReadonlyArray<Uint8Array>
   readonly positions: ReadonlyArray<SourcePosition | null>
+  /** It waits, unless this says otherwise. */
+  readonly whenFull?: WhenFull
 }
 
 export interface PublishReceipt {
@@ -123,8 +126,7 @@ export type WhenFull = "wait" | "refuse"
 
 /** Publishes payloads of one producer. Calls are appended in the order in which they are made. */
 export type PublishNumbered = (
-  numbered: NumberedPayloads,
-  whenFull?: WhenFull
+  numbered: NumberedPayloads
 ) => Effect.Effect<PublishReceipt, PublishRefused | BrokerUnavailable>
 
 /** A producer's connection. The latest one for a producer is the only one that can publish for it. */
@@ -249,6 +251,15 @@ export class Broker extends Context.Tag("telemetry/Broker")<
     readonly subscribe: (
       options: SubscribeOptions
     ) => Effect.Effect<Subscription, SubscribeRefused | BrokerUnavailable, Scope.Scope>
+    /**
+     * Sets a subscriber's checkpoint, forwards or back, to a place of the log or to what was appended from a time on (ms since
+     * 1970), and answers where it is now: the nearest place that is in the log. Where it is subscribed, its deliveries end
+     * with `BrokerUnavailable`, so that it subscribes again and resumes there.
+     */
+    readonly setCheckpoint: (
+      subscriberId: SubscriberId,
+      to: StartFrom | { readonly atMs: number }
+    ) => Effect.Effect<Offset, SetCheckpointRefused | BrokerUnavailable>
     readonly stats: Effect.Effect<BrokerStats, BrokerUnavailable>
   }
 >() {}

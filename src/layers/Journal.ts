@@ -22,10 +22,22 @@ export interface JournalContent<Snapshot, Entry> {
   readonly entries: ReadonlyArray<Entry>
 }
 
+/** How an append ends. */
+export interface JournalAppendOptions {
+  /**
+   * Without `false` the entries outlive a loss of power when the append returns. With it they outlive a kill then, and a loss of
+   * power with the next append that is synced, or a second later.
+   */
+  readonly sync?: boolean
+}
+
 export interface OpenJournal<Snapshot, Entry> {
   readonly content: Effect.Effect<JournalContent<Snapshot, Entry>, JournalFailed>
   /** Returns when the entries are durable, all or none. */
-  readonly append: (entries: ReadonlyArray<Entry>) => Effect.Effect<void, JournalFailed>
+  readonly append: (
+    entries: ReadonlyArray<Entry>,
+    options?: JournalAppendOptions
+  ) => Effect.Effect<void, JournalFailed>
   /** Replaces everything that the journal holds by a snapshot that includes it. */
   readonly snapshot: (snapshot: Snapshot) => Effect.Effect<void, JournalFailed>
 }
@@ -59,10 +71,10 @@ export const typed = <Snapshot, SnapshotJson, Entry, EntryJson>(
         failed
       )
     ),
-    append: (entries) =>
+    append: (entries, options) =>
       Effect.forEach(entries, (entry) => Schema.encode(Entry)(entry)).pipe(
         Effect.mapError(failed),
-        Effect.flatMap(journal.append)
+        Effect.flatMap((encoded) => journal.append(encoded, options))
       ),
     snapshot: (snapshot) =>
       Effect.flatMap(Effect.mapError(Schema.encode(Snapshot)(snapshot), failed), journal.snapshot)

@@ -33,6 +33,14 @@ export const OffsetCommitted = Schema.Struct({
   atMs: AtMs
 })
 
+/** An operator has said that a subscriber, which has a checkpoint, goes on at `offset`, further on or back. */
+export const CheckpointSet = Schema.Struct({
+  type: Schema.Literal("CheckpointSet"),
+  subscriberId: SubscriberId,
+  offset: Offset,
+  atMs: AtMs
+})
+
 /** These subscribers, which have checkpoints, were there at that time. */
 export const SubscribersSeen = Schema.Struct({
   type: Schema.Literal("SubscribersSeen"),
@@ -50,6 +58,7 @@ export const CheckpointsForgotten = Schema.Struct({
 export const JournalledBrokerFact = Schema.Union(
   SubscriptionOpened,
   OffsetCommitted,
+  CheckpointSet,
   SubscribersSeen,
   CheckpointsForgotten
 )

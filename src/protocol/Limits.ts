@@ -39,6 +39,8 @@ export const mailboxBytesMax = 64 * 1024 * 1024
 
 /** Publishes of one session that have no answer yet. */
 export const sessionPendingBytesMax = 32 * 1024 * 1024
+/** What one of them counts as at least, so that they are bounded in number too. */
+export const publishPendingBytesMin = 4 * 1024
 
 /** A log is dropped from in segments of this share of its retention. */
 export const segmentsPerRetention = 16
@@ -50,6 +52,8 @@ export const traceFactsMax = 256
 /** Messages and bytes that are read from the log for one delivery. */
 export const deliveryMessagesMax = 512
 export const deliveryBytesMax = 4 * 1024 * 1024
+/** The least number of deliveries that a subscriber's credit in bytes is used up by. */
+export const deliveriesPerCredit = 8
 
 /** Samples in one write to a store: InfluxDB's documented optimum. */
 export const writeSamplesMax = 5_000

@@ -56,6 +56,16 @@ export const Run = Schema.Struct({
 })
 export type Run = typeof Run.Type
 
+/** Where records of a publish are that follow each other in it and in the log. */
+export const PlacedRun = Schema.Struct({
+  count: Schema.Int.pipe(Schema.positive()),
+  /** Offset of the first of them; `null` where they are duplicates whose offsets are no longer remembered. */
+  firstOffset: Schema.NullOr(Offset),
+  /** They were in the log already. */
+  isDuplicate: Schema.Boolean
+})
+export type PlacedRun = typeof PlacedRun.Type
+
 /** Where a subscription starts: a place in the log, or an end of it. */
 export type StartFrom = "earliest" | "latest" | Offset
 

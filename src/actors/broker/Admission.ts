@@ -1,7 +1,7 @@
 /** Which of the waiting publishes are appended, which are duplicates, which are refused, and which wait on. */
 import { HashMap, Option } from "effect"
-import { type Offset, offsetOf, type ProducerId, sequenceOf } from "../../protocol/Log.ts"
-import { appended, offsetOfSequence, type Producer, type Producers } from "./Producers.ts"
+import { type Offset, offsetOf, type PlacedRun, type ProducerId, sequenceOf } from "../../protocol/Log.ts"
+import { appended, type Producer, type Producers, placesOf } from "./Producers.ts"
 
 /** A connection, or what stands for one in this process. */
 export type SessionId = number
@@ -18,19 +18,25 @@ export interface PublishRun {
   readonly count: number
   readonly bytes: number
   readonly producer: { readonly id: ProducerId; readonly firstSequence: number } | null
+  /** Where there is no room for it, it waits, or is refused. */
+  readonly whenFull: "wait" | "refuse"
+}
+
+/** Who may publish for a producer. */
+export interface Publisher {
+  /** The session that said hello last, or failed last; those before it are fenced. */
+  readonly session: SessionId
+  /**
+   * Of a producer that the log does not know, the first of its sequences that were on their way and did not get there: what
+   * comes behind it must not be taken for its first, or it would be a duplicate when it comes again.
+   */
+  readonly missing: number | null
 }
 
 /** What became of a run. */
 export type PublishOutcome =
-  | {
-      readonly _tag: "Accepted"
-      /** Leading records that were in the log already, and the offset of the first of them while it is remembered. */
-      readonly duplicates: number
-      readonly duplicateOf: Offset | null
-      /** Offset of the first record that was appended now; `null` where all were duplicates. */
-      readonly appendedAt: Offset | null
-    }
-  | { readonly _tag: "Refused"; readonly reason: "fenced" | "too_large" }
+  | { readonly _tag: "Accepted"; readonly placed: ReadonlyArray<PlacedRun> }
+  | { readonly _tag: "Refused"; readonly reason: "fenced" | "too_large" | "log_full" }
   | { readonly _tag: "Refused"; readonly reason: "sequence_gap"; readonly expected: number }
   | { readonly _tag: "Refused"; readonly reason: "log_failed"; readonly problem: string }
 
@@ -51,6 +57,8 @@ export interface Take {
 
 export interface Admission {
   readonly takes: ReadonlyArray<Take>
+  /** The runs that they are taken from. */
+  readonly taken: ReadonlyArray<PublishRun>
   /** Of every run that is no longer waiting, in order. */
   readonly settlements: ReadonlyArray<Settlement>
   readonly waiting: ReadonlyArray<PublishRun>
@@ -59,20 +67,26 @@ export interface Admission {
 interface Situation {
   readonly nextOffset: Offset
   readonly producers: Producers
-  /** Who said hello last for a producer. Without an entry nobody is fenced. */
-  readonly sessions: HashMap.HashMap<ProducerId, SessionId>
+  readonly publishers: HashMap.HashMap<ProducerId, Publisher>
+  /** Sessions up to this one are fenced from every producer that has no publisher: it may have been forgotten. */
+  readonly forgottenSession: SessionId
   /** Bytes that may still be appended, and the most that the log ever holds. */
   readonly bytesFree: number
   readonly bytesMax: number
+  /** Nothing can be dropped either: what does not wait is refused. */
+  readonly isFull: boolean
 }
 
 const refused = (outcome: Exclude<PublishOutcome, { _tag: "Accepted" }>) => outcome
 
+const publisherOf = ({ producer }: PublishRun, { publishers }: Situation): Publisher | undefined =>
+  producer === null ? undefined : Option.getOrUndefined(HashMap.get(publishers, producer.id))
+
 /** Another session has said hello for the run's producer since. */
-const isFenced = ({ producer, session }: PublishRun, sessions: Situation["sessions"]): boolean => {
-  if (producer === null) return false
-  const holder = HashMap.get(sessions, producer.id)
-  return Option.isSome(holder) && holder.value !== session
+const isFenced = (run: PublishRun, situation: Situation): boolean => {
+  if (run.producer === null) return false
+  const publisher = publisherOf(run, situation)
+  return publisher === undefined ? run.session <= situation.forgottenSession : run.session < publisher.session
 }
 
 /** What a run of a known producer holds: how many of its leading records are duplicates, or why it is refused. */
@@ -83,8 +97,13 @@ const examine = (
 ): number | PublishOutcome => {
   if (run.bytes > situation.bytesMax) return refused({ _tag: "Refused", reason: "too_large" })
   if (run.producer === null) return 0
-  if (isFenced(run, situation.sessions)) return refused({ _tag: "Refused", reason: "fenced" })
-  if (known === undefined) return 0
+  if (isFenced(run, situation)) return refused({ _tag: "Refused", reason: "fenced" })
+  if (known === undefined) {
+    const missing = publisherOf(run, situation)?.missing ?? null
+    return missing !== null && run.producer.firstSequence > missing
+      ? refused({ _tag: "Refused", reason: "sequence_gap", expected: missing })
+      : 0
+  }
   const expected = known.lastSequence + 1
   if (run.producer.firstSequence > expected) {
     return refused({ _tag: "Refused", reason: "sequence_gap", expected })
@@ -98,6 +117,7 @@ const examine = (
  */
 export const admit = (situation: Situation, waiting: ReadonlyArray<PublishRun>): Admission => {
   const takes: Array<Take> = []
+  const taken: Array<PublishRun> = []
   const settlements: Array<Settlement> = []
   const seen = new Map<ProducerId, Producer>()
   let lastRefused: Settlement | undefined
@@ -124,31 +144,54 @@ export const admit = (situation: Situation, waiting: ReadonlyArray<PublishRun>):
     }
     const count = run.count - duplicates
     if (count > 0 && run.bytes > bytesFree) break
-    const duplicateOf =
-      known === undefined || duplicates === 0 ? null : offsetOfSequence(known, producer!.firstSequence)
-    const appendedAt = count === 0 ? null : offsetOf(next)
-    settlements.push({ group, index, outcome: { _tag: "Accepted", duplicates, duplicateOf, appendedAt } })
-    if (appendedAt === null) continue
+    const placed: Array<PlacedRun> =
+      known === undefined || duplicates === 0 ? [] : placesOf(known, producer!.firstSequence, duplicates)
+    const appendedAt = offsetOf(next)
+    if (count > 0) placed.push({ count, firstOffset: appendedAt, isDuplicate: false })
+    settlements.push({ group, index, outcome: { _tag: "Accepted", placed } })
+    if (count === 0) continue
     takes.push({ group, index, skip: duplicates, firstOffset: appendedAt })
+    taken.push(run)
     bytesFree -= run.bytes
     next += count
     if (producer !== null) {
       const firstSequence = sequenceOf(producer.firstSequence + duplicates)
-      const taken = { firstOffset: appendedAt, count, bytes: run.bytes }
+      const described = { firstOffset: appendedAt, count, bytes: run.bytes }
       seen.set(
         producer.id,
-        appended(known, { ...taken, producer: { id: producer.id, firstSequence, lastPosition: null } })
+        appended(known, { ...described, producer: { id: producer.id, firstSequence, lastPosition: null } })
       )
     }
   }
   // A log may be full for long: what was fenced meanwhile does not wait on, or reconnects would pile it up.
   const waitsOn = waiting.slice(position).filter((run) => {
-    const fenced = isFenced(run, situation.sessions)
-    if (fenced) {
-      const outcome = refused({ _tag: "Refused", reason: "fenced" })
-      settlements.push({ group: run.group, index: run.index, outcome })
-    }
-    return !fenced
+    const reason = isFenced(run, situation)
+      ? "fenced"
+      : situation.isFull && run.whenFull === "refuse"
+        ? "log_full"
+        : undefined
+    if (reason === undefined) return true
+    settlements.push({
+      group: run.group,
+      index: run.index,
+      outcome: refused({ _tag: "Refused", reason })
+    })
+    return false
   })
-  return { takes, settlements, waiting: waitsOn }
+  return { takes, taken, settlements, waiting: waitsOn }
 }
+
+/** Publishers, when some runs that were on their way will not come: for producers that the log does not know. */
+export const withMissing = (
+  publishers: Situation["publishers"],
+  producers: Producers,
+  runs: ReadonlyArray<PublishRun>
+): Situation["publishers"] =>
+  runs.reduce((table, { producer, session }) => {
+    if (producer === null || HashMap.has(producers, producer.id)) return table
+    const publisher = Option.getOrUndefined(HashMap.get(table, producer.id))
+    // What a fenced session has lost, its successor does not miss.
+    if (publisher !== undefined && session < publisher.session) return table
+    const missing = Math.min(publisher?.missing ?? Number.POSITIVE_INFINITY, producer.firstSequence)
+    return HashMap.set(table, producer.id, { session, missing })
+  }, publishers)

@@ -4,7 +4,10 @@ import { checkpointUnseenMsMax, seenIntervalMs } from "../../protocol/Limits.ts"
 import type { SubscriberId } from "../../protocol/Log.ts"
 import type { BrokerPolicy, Checkpoint, Checkpoints, Volatile } from "./State.ts"
 
-type Now = Pick<Volatile, "nowMs" | "holders" | "policy">
+type Now = Pick<Volatile, "nowMs" | "startedMs" | "holders" | "policy">
+
+/** How long after the start of a broker nobody counts as away: who was there before comes back. */
+const reconnectMsMax = 10 * 60_000
 
 /**
  * For how long a checkpoint still keeps the log from dropping what it has not passed: for ever while its subscriber is
@@ -18,12 +21,17 @@ export const holdsBackForMs = (
   const { whenFull, subscriberTtlMs }: BrokerPolicy = now.policy
   if (whenFull === "drop_oldest") return null
   if (HashMap.has(now.holders, subscriberId)) return Number.POSITIVE_INFINITY
-  const leftMs = seenMs + subscriberTtlMs - now.nowMs
-  return leftMs > 0 ? leftMs : null
+  const heldUntilMs = Math.max(
+    seenMs + subscriberTtlMs,
+    now.startedMs + Math.min(subscriberTtlMs, reconnectMsMax)
+  )
+  return heldUntilMs > now.nowMs ? heldUntilMs - now.nowMs : null
 }
 
 const awayFor = (subscriberId: SubscriberId, { seenMs }: Checkpoint, now: Now): number =>
-  HashMap.has(now.holders, subscriberId) ? 0 : now.nowMs - seenMs
+  HashMap.has(now.holders, subscriberId) || now.nowMs - now.startedMs < reconnectMsMax
+    ? 0
+    : now.nowMs - seenMs
 
 const idsWhere = (
   checkpoints: Checkpoints,

@@ -4,6 +4,7 @@ import { producersMax, producersPrunedAt, rememberedSequencesMin } from "../../p
 import {
   Offset,
   offsetOf,
+  type PlacedRun,
   ProducerId,
   type Run,
   Sequence,
@@ -69,8 +70,8 @@ export const appended = (producer: Producer | undefined, run: Run): Producer => 
 
 /** Offset of the latest record of a producer: the lower, the longer it has been idle. */
 const latestOffset = ({ remembered }: Producer): number => {
-  const last = remembered[remembered.length - 1]!
-  return last.firstOffset + last.count
+  const last = remembered.at(-1)
+  return last === undefined ? 0 : last.firstOffset + last.count
 }
 
 /** All producers after some runs were appended, in their order, and those that were forgotten for it. */
@@ -97,11 +98,32 @@ export const appendedAll = (
   return { producers: HashMap.endMutation(table), forgotten }
 }
 
-/** Offset of a sequence, while it is remembered. */
-export const offsetOfSequence = (producer: Producer, sequence: number): Offset | null => {
-  for (const { firstSequence, firstOffset, count } of producer.remembered) {
-    const ahead = sequence - firstSequence
-    if (ahead >= 0 && ahead < count) return offsetOf(firstOffset + ahead)
+/** Where sequences are that a producer has published: of the oldest of them, nobody may know it any more. */
+export const placesOf = (producer: Producer, firstSequence: number, count: number): Array<PlacedRun> => {
+  const places: Array<PlacedRun> = []
+  const end = firstSequence + count
+  let next = firstSequence
+  for (const run of producer.remembered) {
+    const from = Math.max(next, run.firstSequence)
+    const to = Math.min(end, run.firstSequence + run.count)
+    if (from >= to) continue
+    if (from > next) places.push({ count: from - next, firstOffset: null, isDuplicate: true })
+    const firstOffset = offsetOf(run.firstOffset + from - run.firstSequence)
+    places.push({ count: to - from, firstOffset, isDuplicate: true })
+    next = to
   }
-  return null
+  if (next < end) places.push({ count: end - next, firstOffset: null, isDuplicate: true })
+  return places
 }
+
+/**
+ * A producer of a log that ends at an offset: it may have lost its last records, if they were never made durable. What the
+ * producer was told stays, where the records were does not.
+ */
+export const endingAt = (producer: Producer, end: Offset): Producer => ({
+  ...producer,
+  remembered: producer.remembered.flatMap((run) => {
+    const count = Math.min(run.count, end - run.firstOffset)
+    return count > 0 ? [{ ...run, count }] : []
+  })
+})

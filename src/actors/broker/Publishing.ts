@@ -3,38 +3,85 @@ import { HashMap, Option } from "effect"
 import { enqueueActions } from "xstate"
 import { producersMax, producersPrunedAt } from "../../protocol/Limits.ts"
 import { offsetOf } from "../../protocol/Log.ts"
-import { admit, type Settlement } from "./Admission.ts"
+import {
+  admit,
+  type Publisher,
+  type PublishOutcome,
+  type PublishRun,
+  type Settlement,
+  withMissing
+} from "./Admission.ts"
 import { appendedAll } from "./Producers.ts"
 import { pruned } from "./Pruning.ts"
 import { handling, setupBroker } from "./Setup.ts"
+import type { BrokerContext, Volatile } from "./State.ts"
 
-/** Admits what fits, in order. One append at a time: what it leaves waiting is looked at again when it has ended. */
-export const admitWaiting = setupBroker.enqueueActions(({ context, enqueue }) => {
-  const { recoverable, volatile } = context
-  if (volatile.settlements.length > 0) return
-  const { takes, settlements, waiting } = admit(
-    {
-      nextOffset: recoverable.nextOffset,
-      producers: recoverable.producers,
-      sessions: volatile.sessions,
-      bytesFree: volatile.policy.retentionBytes - volatile.logBytes,
-      bytesMax: volatile.policy.retentionBytes
-    },
-    volatile.waiting
-  )
-  const appends = takes.length > 0
-  const goesOn = waiting.length === 0 ? null : volatile.nowMs
-  enqueue.assign({
-    volatile: {
-      ...volatile,
-      waiting,
-      fullSinceMs: waiting[0] === volatile.waiting[0] ? (volatile.fullSinceMs ?? goesOn) : goesOn,
-      settlements: appends ? settlements : []
-    }
+/** One append at a time: what comes meanwhile waits, and is appended as one group when it has ended. */
+export const isAppending = ({ settlements }: Volatile): boolean => settlements.length > 0
+
+/** Admits what fits, in order. Whether the log `isFull` is known only when it was measured. */
+const admission = (isFull: boolean) =>
+  setupBroker.enqueueActions(({ context, enqueue }) => {
+    const { recoverable, volatile } = context
+    if (isAppending(volatile)) return
+    const { takes, taken, settlements, waiting } = admit(
+      {
+        nextOffset: recoverable.nextOffset,
+        producers: recoverable.producers,
+        publishers: volatile.publishers,
+        forgottenSession: volatile.forgottenSession,
+        bytesFree: volatile.policy.retentionBytes - volatile.logBytes,
+        bytesMax: volatile.policy.retentionBytes,
+        isFull
+      },
+      volatile.waiting
+    )
+    const appends = takes.length > 0
+    const goesOn = waiting.length === 0 ? null : volatile.nowMs
+    enqueue.assign({
+      volatile: {
+        ...volatile,
+        waiting,
+        fullSinceMs: waiting[0] === volatile.waiting[0] ? (volatile.fullSinceMs ?? goesOn) : goesOn,
+        settlements: appends ? settlements : [],
+        taken
+      }
+    })
+    if (appends) enqueue({ type: "appendBatches", params: { takes } })
+    else if (settlements.length > 0) enqueue({ type: "settlePublishes", params: { settlements } })
   })
-  if (appends) enqueue({ type: "appendBatches", params: { takes } })
-  else if (settlements.length > 0) enqueue({ type: "settlePublishes", params: { settlements } })
-})
+
+export const admitWaiting = admission(false)
+/** The same when nothing can be dropped: what does not wait is refused. */
+export const admitLast = admission(true)
+
+/** Publishers, cut down to as many as there may be; the sessions of those that are forgotten stay fenced. */
+const bounded = (
+  publishers: Volatile["publishers"],
+  { forgottenSession }: Volatile
+): Pick<Volatile, "publishers" | "forgottenSession"> => {
+  const sessionOf = ({ session }: Publisher) => session
+  const [rest, forgotten] = pruned(publishers, { max: producersMax, prunedAt: producersPrunedAt }, sessionOf)
+  const last = forgotten.at(-1)
+  return {
+    publishers: rest,
+    forgottenSession:
+      last === undefined
+        ? forgottenSession
+        : Math.max(forgottenSession, HashMap.unsafeGet(publishers, last).session)
+  }
+}
+
+/** What waits on when some of it, and perhaps of what was taken, does not come: nothing may pass for it. */
+const withoutWaiting = (
+  { recoverable, volatile }: BrokerContext,
+  goes: (run: PublishRun) => boolean,
+  taken: ReadonlyArray<PublishRun> = []
+): Pick<Volatile, "waiting" | "publishers" | "forgottenSession"> => {
+  const gone = volatile.waiting.filter(goes)
+  const publishers = withMissing(volatile.publishers, recoverable.producers, [...taken, ...gone])
+  return { waiting: volatile.waiting.filter((run) => !goes(run)), ...bounded(publishers, volatile) }
+}
 
 export const publishing = handling({
   on: {
@@ -43,6 +90,20 @@ export const publishing = handling({
         enqueueActions(({ context: { volatile }, event, enqueue }) =>
           enqueue.assign({ volatile: { ...volatile, waiting: [...volatile.waiting, ...event.runs] } })
         ),
+        admitWaiting,
+        enqueueActions(({ context: { volatile }, event, enqueue }) => {
+          // Whether it has to be refused shows when the log was measured, which may be a tick away.
+          const mayBeRefused = event.runs[0]?.whenFull === "refuse" && volatile.waiting.length > 0
+          if (mayBeRefused && !isAppending(volatile)) enqueue({ type: "measureLog", params: undefined })
+        })
+      ]
+    },
+    Withdraw: {
+      actions: [
+        enqueueActions(({ context, event, enqueue }) => {
+          const rest = withoutWaiting(context, ({ group }) => group === event.group)
+          enqueue.assign({ volatile: { ...context.volatile, ...rest } })
+        }),
         admitWaiting
       ]
     },
@@ -51,12 +112,9 @@ export const publishing = handling({
       actions: [
         enqueueActions(({ context: { recoverable, volatile }, event, enqueue }) => {
           const known = Option.getOrUndefined(HashMap.get(recoverable.producers, event.producerId))
-          const [sessions] = pruned(
-            HashMap.set(volatile.sessions, event.producerId, event.session),
-            { max: producersMax, prunedAt: producersPrunedAt },
-            (session) => session
-          )
-          enqueue.assign({ volatile: { ...volatile, sessions } })
+          const publisher: Publisher = { session: event.session, missing: null }
+          const publishers = HashMap.set(volatile.publishers, event.producerId, publisher)
+          enqueue.assign({ volatile: { ...volatile, ...bounded(publishers, volatile) } })
           enqueue({
             type: "answerHello",
             params: {
@@ -70,43 +128,47 @@ export const publishing = handling({
       ]
     },
     AppendFailed: {
-      actions: enqueueActions(({ context: { volatile }, event, enqueue }) => {
+      actions: enqueueActions(({ context, event, enqueue }) => {
+        const { volatile } = context
+        const outcome: PublishOutcome = { _tag: "Refused", reason: "log_failed", problem: event.problem }
         const settlements = volatile.settlements.map(
           (settlement): Settlement =>
-            settlement.outcome._tag === "Accepted"
-              ? { ...settlement, outcome: { _tag: "Refused", reason: "log_failed", problem: event.problem } }
-              : settlement
+            settlement.outcome._tag === "Accepted" ? { ...settlement, outcome } : settlement
         )
         // Nothing overtakes what was refused of its group.
         const failed = new Set(
           settlements.flatMap(({ group, outcome }) => (outcome._tag === "Refused" ? [group] : []))
         )
         const behind = volatile.waiting.filter(({ group }) => failed.has(group))
-        const waiting = volatile.waiting.filter(({ group }) => !failed.has(group))
-        const outcome = { _tag: "Refused" as const, reason: "log_failed" as const, problem: event.problem }
-        enqueue.assign({ volatile: { ...volatile, waiting, settlements: [] } })
+        const rest = withoutWaiting(context, ({ group }) => failed.has(group), volatile.taken)
+        enqueue.assign({ volatile: { ...volatile, ...rest, settlements: [], taken: [] } })
         enqueue({
           type: "settlePublishes",
           params: {
             settlements: [...settlements, ...behind.map(({ group, index }) => ({ group, index, outcome }))]
           }
         })
-        if (waiting.length > 0) enqueue({ type: "measureLog", params: undefined })
+        if (rest.waiting.length > 0) enqueue({ type: "measureLog", params: undefined })
       })
+    },
+    Appended: {
+      actions: enqueueActions(({ event: { runs }, enqueue }) =>
+        enqueue({ type: "record", params: { fact: { type: "BatchesAppended", runs } } })
+      )
     },
     BatchesAppended: {
       actions: enqueueActions(({ context: { recoverable, volatile }, event: { runs }, enqueue }) => {
         const last = runs[runs.length - 1]!
         const nextOffset = offsetOf(last.firstOffset + last.count)
-        const { settlements } = volatile
+        const { settlements, measuredEnd } = volatile
         const { producers, forgotten } = appendedAll(recoverable.producers, runs)
+        const bytes = runs.reduce(
+          (sum, run) => (run.firstOffset < measuredEnd ? sum : sum + run.bytes),
+          volatile.logBytes
+        )
         enqueue.assign({
           recoverable: { ...recoverable, nextOffset, producers },
-          volatile: {
-            ...volatile,
-            logBytes: volatile.logBytes + runs.reduce((bytes, run) => bytes + run.bytes, 0),
-            settlements: []
-          }
+          volatile: { ...volatile, logBytes: bytes, settlements: [], taken: [] }
         })
         enqueue({ type: "settlePublishes", params: { settlements } })
         enqueue({ type: "wakeSubscriptions", params: { end: nextOffset } })

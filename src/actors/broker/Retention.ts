@@ -3,7 +3,7 @@ import { Array as Arrays, HashMap } from "effect"
 import { enqueueActions } from "xstate"
 import { type LogBounds, type Offset, offsetOf } from "../../protocol/Log.ts"
 import { awayForGood, holdsBackForMs, toBeNoted } from "./Presence.ts"
-import { admitWaiting } from "./Publishing.ts"
+import { admitLast } from "./Publishing.ts"
 import { handling } from "./Setup.ts"
 import type { BrokerContext, Checkpoints, Volatile } from "./State.ts"
 
@@ -11,7 +11,7 @@ import type { BrokerContext, Checkpoints, Volatile } from "./State.ts"
 export const heldBackFrom = (
   checkpoints: Checkpoints,
   end: Offset,
-  now: Pick<Volatile, "nowMs" | "holders" | "policy">
+  now: Pick<Volatile, "nowMs" | "startedMs" | "holders" | "policy">
 ): Offset =>
   HashMap.reduce(checkpoints, end, (least, checkpoint, subscriberId) =>
     checkpoint.offset < least && holdsBackForMs(subscriberId, checkpoint, now) !== null
@@ -56,6 +56,12 @@ const wantedOf = ({ recoverable, volatile }: BrokerContext, end: Offset): Wanted
   }
 }
 
+/** Whether a segment that is closed does not stand in a snapshot: recovery would go through all of it. */
+const isSegmentUnsaved = ({ segments }: LogBounds, { savedEnd }: Volatile): boolean => {
+  const closed = segments.at(-2)
+  return closed !== undefined && closed.next > savedEnd
+}
+
 export const retention = handling({
   on: {
     Tick: {
@@ -82,17 +88,25 @@ export const retention = handling({
     },
     LogMeasured: {
       actions: [
-        enqueueActions(({ context: { volatile }, event: { bounds }, enqueue }) =>
-          enqueue.assign({ volatile: { ...volatile, oldest: bounds.oldest, logBytes: bounds.bytes } })
-        ),
-        admitWaiting,
         enqueueActions(({ context, event: { bounds }, enqueue }) => {
-          // What was just admitted is not in these bounds; the log is measured again when it is appended.
-          if (context.volatile.settlements.length > 0) return
-          const point = dropPoint(bounds, wantedOf(context, bounds.next))
-          if (point === undefined) return
-          enqueue({ type: "saveSnapshot", params: { state: context.recoverable } })
-          enqueue({ type: "dropBefore", params: { offset: point } })
+          const { recoverable, volatile } = context
+          // What is being appended may stand in the log already; for the broker it does not yet.
+          const point = dropPoint(bounds, wantedOf(context, recoverable.nextOffset))
+          const saves = point !== undefined || isSegmentUnsaved(bounds, volatile)
+          const savedEnd = saves ? recoverable.nextOffset : volatile.savedEnd
+          enqueue.assign({
+            volatile: {
+              ...volatile,
+              oldest: bounds.oldest,
+              logBytes: bounds.bytes,
+              measuredEnd: bounds.next,
+              savedEnd
+            }
+          })
+          if (saves) enqueue({ type: "saveSnapshot", params: { state: recoverable } })
+          // The log is measured again when it has dropped; then there is room.
+          if (point === undefined) enqueue(admitLast)
+          else enqueue({ type: "dropBefore", params: { offset: point } })
         })
       ]
     }

@@ -20,7 +20,7 @@ export const setupBroker = setup({
     input: {} as BrokerInput
   },
   actions: {
-    /** Append these records, in this order, as one group. */
+    /** Start to append these records, in this order, as one group. */
     appendBatches: command<{ readonly takes: ReadonlyArray<Take> }>(),
     settlePublishes: command<{ readonly settlements: ReadonlyArray<Settlement> }>(),
     wakeSubscriptions: command<{ readonly end: Offset }>(),
@@ -31,8 +31,11 @@ export const setupBroker = setup({
     }>(),
     openSubscription: command<Opening>(),
     refuseSubscribe: command<{ readonly replyTo: number; readonly reason: "too_many_checkpoints" }>(),
-    /** It was taken over, or unsubscribed. */
-    endSubscription: command<{ readonly subscription: SubscriptionKey }>(),
+    /** It was taken over, or unsubscribed; or it is to come again and start elsewhere. */
+    endSubscription: command<{
+      readonly subscription: SubscriptionKey
+      readonly reason: "lost" | "checkpoint_set"
+    }>(),
     answerCommit: command<{ readonly replyTo: number; readonly offset: Offset }>(),
     refuseCommit: command<{
       readonly replyTo: number
@@ -40,6 +43,8 @@ export const setupBroker = setup({
     }>(),
     answerUnsubscribe: command<{ readonly replyTo: number }>(),
     refuseUnsubscribe: command<{ readonly replyTo: number; readonly reason: "not_holder" }>(),
+    answerSetCheckpoint: command<{ readonly replyTo: number; readonly offset: Offset }>(),
+    refuseSetCheckpoint: command<{ readonly replyTo: number; readonly reason: "unknown_subscriber" }>(),
     record: command<{ readonly fact: BrokerFact }>(),
     measureLog: command<undefined>(),
     /** Producers outlive the records that said who they are: what is dropped must stand in a snapshot. */

@@ -1,5 +1,6 @@
 /** What a Broker knows, and what it is asked. */
 import { HashMap, Option, Schema } from "effect"
+import type { BatchesAppended } from "../../protocol/BrokerFact.ts"
 import {
   type LogBounds,
   Offset,
@@ -8,7 +9,7 @@ import {
   type StartFrom,
   SubscriberId
 } from "../../protocol/Log.ts"
-import type { PublishRun, SessionId, Settlement } from "./Admission.ts"
+import type { GroupHandle, Publisher, PublishRun, SessionId, Settlement } from "./Admission.ts"
 import { Producers } from "./Producers.ts"
 
 /** Where a subscriber's work is done, and when it was last there, in milliseconds since 1970. */
@@ -68,7 +69,12 @@ export interface Volatile {
   readonly oldest: Offset
   /** Size of the log: as last measured, and what was appended since. */
   readonly logBytes: number
-  readonly sessions: HashMap.HashMap<ProducerId, SessionId>
+  /** When this broker started: before, nobody could be seen. */
+  readonly startedMs: number
+  /** Who publishes for which producer, of those that said hello. */
+  readonly publishers: HashMap.HashMap<ProducerId, Publisher>
+  /** The latest session of a publisher that was forgotten, of too many; -1 before any was. */
+  readonly forgottenSession: SessionId
   readonly holders: HashMap.HashMap<SubscriberId, SubscriptionKey>
   /** Publishes for which there is no room, in the order in which they came. */
   readonly waiting: ReadonlyArray<PublishRun>
@@ -76,11 +82,19 @@ export interface Volatile {
   readonly fullSinceMs: number | null
   /** Answered when the append that is under way is a fact. */
   readonly settlements: ReadonlyArray<Settlement>
+  /** The runs of which that append is. */
+  readonly taken: ReadonlyArray<PublishRun>
+  /** The end of the log as it was last measured: what lies below is in `logBytes`. */
+  readonly measuredEnd: Offset
+  /** What lies below stands in a snapshot. */
+  readonly savedEnd: Offset
   /** Answered when its checkpoint is a fact. */
   readonly opening: Opening | null
   readonly committing: { readonly replyTo: number; readonly offset: Offset } | null
   /** Answered when its checkpoint is forgotten. */
   readonly unsubscribing: { readonly replyTo: number } | null
+  /** Answered when its checkpoint is set. */
+  readonly setting: { readonly replyTo: number; readonly offset: Offset } | null
 }
 
 export interface BrokerContext {
@@ -93,10 +107,14 @@ export interface BrokerInput {
   readonly nowMs: number
   readonly bounds: LogBounds
   readonly recoverable?: BrokerState
+  /** What lies below stands in a snapshot already. */
+  readonly savedEnd?: Offset
 }
 
 export type BrokerRequest =
   | { readonly type: "Publish"; readonly runs: ReadonlyArray<PublishRun> }
+  /** Nobody waits for this group any more: what of it has no room yet does not come. */
+  | { readonly type: "Withdraw"; readonly group: GroupHandle }
   | {
       readonly type: "Hello"
       readonly replyTo: number
@@ -112,7 +130,14 @@ export type BrokerRequest =
   | ({ readonly type: "Leave" } & Holding)
   | ({ readonly type: "Commit"; readonly replyTo: number; readonly offset: Offset } & Holding)
   | ({ readonly type: "Unsubscribe"; readonly replyTo: number } & Holding)
+  | {
+      readonly type: "SetCheckpoint"
+      readonly replyTo: number
+      readonly subscriberId: SubscriberId
+      readonly to: StartFrom
+    }
   | { readonly type: "LogMeasured"; readonly bounds: LogBounds }
+  | { readonly type: "Appended"; readonly runs: BatchesAppended["runs"] }
   | { readonly type: "AppendFailed"; readonly problem: string }
   | { readonly type: "Tick"; readonly nowMs: number }
 
@@ -122,21 +147,33 @@ export type BrokerRequest =
  */
 export type Resume = "never" | "if_known" | "always"
 
-export const initialContext = ({ policy, nowMs, bounds, recoverable }: BrokerInput): BrokerContext => ({
+export const initialContext = ({
+  policy,
+  nowMs,
+  bounds,
+  recoverable,
+  savedEnd
+}: BrokerInput): BrokerContext => ({
   recoverable: recoverable ?? emptyBrokerState,
   volatile: {
     policy,
     nowMs,
     oldest: bounds.oldest,
     logBytes: bounds.bytes,
-    sessions: HashMap.empty(),
+    startedMs: nowMs,
+    publishers: HashMap.empty(),
+    forgottenSession: -1,
     holders: HashMap.empty(),
     waiting: [],
     fullSinceMs: null,
     settlements: [],
+    taken: [],
+    measuredEnd: bounds.next,
+    savedEnd: savedEnd ?? offsetOf(0),
     opening: null,
     committing: null,
-    unsubscribing: null
+    unsubscribing: null,
+    setting: null
   }
 })
 

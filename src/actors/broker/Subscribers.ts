@@ -35,7 +35,8 @@ export const subscribers = handling({
           return
         }
         const holder = Option.getOrUndefined(HashMap.get(volatile.holders, subscriberId))
-        if (holder !== undefined) enqueue({ type: "endSubscription", params: { subscription: holder } })
+        if (holder !== undefined)
+          enqueue({ type: "endSubscription", params: { subscription: holder, reason: "lost" } })
         // A checkpoint below the oldest record is where it starts all the same: the subscription tells the gap.
         const place =
           resume !== "never" && checkpoint !== undefined
@@ -119,7 +120,7 @@ export const subscribers = handling({
         const isKept = HashMap.has(recoverable.checkpoints, subscriberId)
         const holders = HashMap.remove(volatile.holders, subscriberId)
         enqueue.assign({ volatile: { ...volatile, holders, unsubscribing: isKept ? { replyTo } : null } })
-        enqueue({ type: "endSubscription", params: { subscription } })
+        enqueue({ type: "endSubscription", params: { subscription, reason: "lost" } })
         if (isKept) {
           enqueue({
             type: "record",
@@ -129,6 +130,40 @@ export const subscribers = handling({
       })
     },
 
+    SetCheckpoint: {
+      actions: enqueueActions(({ context: { recoverable, volatile }, event, enqueue }) => {
+        const { replyTo, subscriberId, to } = event
+        if (!HashMap.has(recoverable.checkpoints, subscriberId)) {
+          enqueue({ type: "refuseSetCheckpoint", params: { replyTo, reason: "unknown_subscriber" } })
+          return
+        }
+        const { start: offset } = startOf(to, volatile.oldest, recoverable.nextOffset)
+        const holder = Option.getOrUndefined(HashMap.get(volatile.holders, subscriberId))
+        if (holder !== undefined) {
+          enqueue({
+            type: "endSubscription",
+            params: { subscription: holder, reason: "checkpoint_set" }
+          })
+        }
+        const holders = HashMap.remove(volatile.holders, subscriberId)
+        const { nowMs: atMs } = volatile
+        enqueue.assign({ volatile: { ...volatile, holders, setting: { replyTo, offset } } })
+        enqueue({ type: "record", params: { fact: { type: "CheckpointSet", subscriberId, offset, atMs } } })
+      })
+    },
+
+    CheckpointSet: {
+      actions: enqueueActions(({ context: { recoverable, volatile }, event, enqueue }) => {
+        const { subscriberId, offset, atMs: seenMs } = event
+        const checkpoints = HashMap.set(recoverable.checkpoints, subscriberId, { offset, seenMs })
+        enqueue.assign({
+          recoverable: { ...recoverable, checkpoints },
+          volatile: { ...volatile, setting: null }
+        })
+        if (volatile.setting !== null) enqueue({ type: "answerSetCheckpoint", params: volatile.setting })
+        if (volatile.waiting.length > 0) enqueue({ type: "measureLog", params: undefined })
+      })
+    },
     SubscriptionOpened: {
       actions: enqueueActions(({ context: { recoverable, volatile }, event, enqueue }) => {
         const { subscriberId, offset, atMs: seenMs } = event

@@ -1,17 +1,17 @@
 /** The broker in this process: the Broker actor over an offset log and a journal. */
-import { Clock, Context, Effect, Exit, Layer, Schedule } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Schedule, type Scope } from "effect"
 import { type BrokerSnapshot, brokerStepper } from "../../actors/Broker.ts"
 import { type BrokerPolicy, type BrokerRequest, BrokerState } from "../../actors/broker/State.ts"
 import { type BrokerFact, isBrokerFact, JournalledBrokerFact } from "../../protocol/BrokerFact.ts"
 import { brokerTickMs, journalFactsMax, segmentsPerRetention } from "../../protocol/Limits.ts"
-import type { ProducerId } from "../../protocol/Log.ts"
-import { Broker, type ProducerSession } from "../Broker.ts"
+import type { Offset, ProducerId } from "../../protocol/Log.ts"
+import { Broker, type ProducerSession, SetCheckpointRefused } from "../Broker.ts"
 import { type Actor, type Handlers, makeLoop, noEvents, onStop } from "../Interpreter.ts"
 import { Journal, type JournalFailed, type OpenJournal, typed } from "../Journal.ts"
-import { describeRun, OffsetLog } from "../OffsetLog.ts"
+import { describeRun, OffsetLog, type ReadFailed } from "../OffsetLog.ts"
 import { Rejects } from "../Rejects.ts"
 import { figuresOf } from "./figures.ts"
-import { makePublish, orUnavailable, settle, takenRecords, unavailable } from "./publishing.ts"
+import { makePublish, orUnavailable, settle, takenRecords, unavailable, unreadable } from "./publishing.ts"
 import { recover } from "./recovery.ts"
 import { makeSubscribe, type Opened } from "./subscribing.ts"
 import * as Subscriptions from "./subscriptions.ts"
@@ -36,25 +36,41 @@ type BrokerCommand = ReturnType<typeof brokerStepper.initial>[1][number]
 type BrokerJournal = OpenJournal<BrokerState, JournalledBrokerFact>
 
 /** Journals facts, but for those that the log's append has journalled; from time to time a snapshot takes their place. */
-const journalFacts = (journal: BrokerJournal) => {
-  let sinceSnapshot = 0
+const journalFacts = (journal: BrokerJournal, entriesBefore: number) => {
+  let sinceSnapshot = entriesBefore
   return (
     facts: ReadonlyArray<BrokerRequest | BrokerFact>,
     next: BrokerSnapshot
   ): Effect.Effect<void, JournalFailed> => {
     const entries = facts.filter(isBrokerFact).filter((fact) => fact.type !== "BatchesAppended")
     if (entries.length === 0) return Effect.void
-    sinceSnapshot += entries.length
-    if (sinceSnapshot <= journalFactsMax) return journal.append(entries)
+    sinceSnapshot += entries.reduce((sum, fact) => sum + weightOf(fact), 0)
+    if (sinceSnapshot <= journalFactsMax) return journal.append(entries, { sync: entries.some(mustLast) })
     sinceSnapshot = 0
     return journal.snapshot(next.context.recoverable)
   }
 }
 
+/** A fact counts as many as the subscribers that it names, so that a journal is bounded in bytes. */
+const weightOf = (fact: JournalledBrokerFact): number =>
+  "subscriberIds" in fact ? fact.subscriberIds.length : 1
+
+/**
+ * Whether a fact has to outlive a loss of power as well as a kill. A checkpoint that stands further back than it did, by a
+ * second of commits, only has messages delivered again; one that is missing would lose them.
+ */
+const mustLast = ({ type }: JournalledBrokerFact): boolean =>
+  type === "SubscriptionOpened" || type === "CheckpointSet" || type === "CheckpointsForgotten"
+
 type Known = Pick<ProducerSession, "lastSequence" | "lastPosition">
 
 const makeHandlers =
-  (log: OffsetLog["Type"], journal: BrokerJournal, subscriptions: Subscriptions.Subscriptions) =>
+  (
+    log: OffsetLog["Type"],
+    journal: BrokerJournal,
+    subscriptions: Subscriptions.Subscriptions,
+    scope: Scope.Scope
+  ) =>
   (self: BrokerActor): Handlers<BrokerCommand, BrokerRequest | BrokerFact> => {
     const answer = (replyTo: number, exit: Exit.Exit<unknown, unknown>) => {
       self.reply(replyTo, exit)
@@ -63,40 +79,50 @@ const makeHandlers =
     const refuse = ({ replyTo, reason }: { readonly replyTo: number; readonly reason: string }) =>
       answer(replyTo, Exit.fail(reason))
     const measured = Effect.map(log.bounds, (bounds) => [{ type: "LogMeasured" as const, bounds }])
+    const readable = (end: Offset) => (end < log.readableEnd() ? end : log.readableEnd())
     return {
+      // In the background: a slow disk must not delay what frees space, and what comes meanwhile is one group.
       appendBatches: ({ takes }) => {
         const runs = takes.map(takenRecords)
         const [first, ...rest] = runs.map((run, index) => describeRun(takes[index]!.firstOffset, run))
-        const appended = { type: "BatchesAppended" as const, runs: [first!, ...rest] as const }
-        const failed = (problem: string) => [{ type: "AppendFailed" as const, problem }]
-        return Effect.match(log.append(runs), {
-          onSuccess: (): ReadonlyArray<BrokerRequest | BrokerFact> => [appended],
-          onFailure: (error) => failed(error.problem)
+        const append = Effect.match(log.append(runs), {
+          onSuccess: () => self.send({ type: "Appended", runs: [first!, ...rest] }),
+          onFailure: ({ problem }) => self.send({ type: "AppendFailed", problem })
         })
+        // A defect must not leave publishes waiting for ever.
+        const ended = Effect.catchAllCause(append, (cause) =>
+          Effect.zipRight(Effect.logError("the log has failed", cause), self.stop)
+        )
+        return Effect.as(Effect.forkIn(ended, scope), noEvents)
       },
       settlePublishes: ({ settlements }) => {
         settle(settlements, self.reply)
         return noEvents
       },
       wakeSubscriptions: ({ end }) => {
-        subscriptions.wake(end)
+        subscriptions.wake(readable(end))
         return noEvents
       },
       answerHello: ({ replyTo, ...known }) => answer(replyTo, Exit.succeed(known)),
       openSubscription: ({ replyTo, subscription, start, clamped }) =>
         Effect.map(
-          subscriptions.start(subscription, { start, end: self.snapshot().context.recoverable.nextOffset }),
+          subscriptions.start(subscription, {
+            start,
+            end: readable(self.snapshot().context.recoverable.nextOffset)
+          }),
           () => answer(replyTo, Exit.succeed<Opened>({ start, clamped }))
         ),
       refuseSubscribe: refuse,
-      endSubscription: ({ subscription }) => {
-        subscriptions.end(subscription)
+      endSubscription: ({ subscription, reason }) => {
+        subscriptions.end(subscription, reason)
         return noEvents
       },
       answerCommit: ({ replyTo, offset }) => answer(replyTo, Exit.succeed(offset)),
       refuseCommit: refuse,
       answerUnsubscribe: ({ replyTo }) => answer(replyTo, Exit.void),
       refuseUnsubscribe: refuse,
+      answerSetCheckpoint: ({ replyTo, offset }) => answer(replyTo, Exit.succeed(offset)),
+      refuseSetCheckpoint: refuse,
       record: ({ fact }) => [fact],
       measureLog: () => measured,
       saveSnapshot: ({ state }) => Effect.as(Effect.orDie(journal.snapshot(state)), noEvents),
@@ -122,7 +148,7 @@ const make = Effect.gen(function* () {
   const { redeliveriesMax, redeliveryDelayMs, ...policy } = yield* BrokerConfig
   const log = yield* OffsetLog
   const journal = typed("broker", yield* (yield* Journal).open("broker"), BrokerState, JournalledBrokerFact)
-  const recovered = yield* recover(log, journal)
+  const { state: recovered, savedEnd, entries } = yield* recover(log, journal)
   const subscriptions = Subscriptions.make({
     log,
     rejects: yield* Rejects,
@@ -134,11 +160,12 @@ const make = Effect.gen(function* () {
   const actor = yield* (yield* makeLoop).spawn({
     name: "broker",
     stepper: brokerStepper,
-    initial: brokerStepper.initial({ policy, nowMs, bounds, recoverable: recovered }),
+    initial: brokerStepper.initial({ policy, nowMs, bounds, recoverable: recovered, savedEnd }),
     isFact: isBrokerFact,
-    journal: journalFacts(journal),
-    handlers: makeHandlers(log, journal, subscriptions)
+    journal: journalFacts(journal, entries),
+    handlers: makeHandlers(log, journal, subscriptions, yield* Effect.scope)
   })
+  yield* log.onReadable(subscriptions.wake)
   yield* onStop(actor, (stopped) => Effect.sync(() => subscriptions.endAll(unavailable(stopped))))
   const tick = Effect.map(Clock.currentTimeMillis, (nowMs) => actor.sendLatest({ type: "Tick", nowMs }))
   yield* Effect.forkScoped(Effect.schedule(tick, Schedule.spaced(brokerTickMs)))
@@ -146,10 +173,15 @@ const make = Effect.gen(function* () {
   const runBytesMax = Math.floor(policy.retentionBytes / segmentsPerRetention)
   let nextSession = 0
 
+  const publishFor = (producerId: ProducerId, session: number): ProducerSession["publish"] => {
+    const publish = makePublish(actor, session, runBytesMax)
+    return ({ payloads, whenFull, ...numbered }) =>
+      publish({ payloads, producer: { id: producerId, ...numbered } }, whenFull)
+  }
+
   const hello = (producerId: ProducerId) =>
     Effect.suspend(() => {
       const session = nextSession++
-      const publish = makePublish(actor.ask, session, runBytesMax)
       return actor
         .ask<Known, never>((replyTo) => ({ type: "Hello", replyTo, session, producerId }))
         .pipe(
@@ -157,23 +189,45 @@ const make = Effect.gen(function* () {
             (known): ProducerSession => ({
               logId: log.logId,
               ...known,
-              publish: ({ payloads, ...numbered }) =>
-                publish({ payloads, producer: { id: producerId, ...numbered } })
+              publish: publishFor(producerId, session)
             })
           ),
           orUnavailable
         )
     })
 
-  const anonymous = makePublish(actor.ask, nextSession++, runBytesMax)
+  const setCheckpoint: Broker["Type"]["setCheckpoint"] = (subscriberId, to) =>
+    Effect.gen(function* () {
+      const place = typeof to === "object" ? yield* log.offsetAt(to.atMs) : to
+      return yield* actor.ask<Offset, "unknown_subscriber">((replyTo) => ({
+        type: "SetCheckpoint",
+        replyTo,
+        subscriberId,
+        to: place
+      }))
+    }).pipe(
+      Effect.mapError((error) => {
+        if (error === "unknown_subscriber") return new SetCheckpointRefused({ subscriberId, reason: error })
+        return error._tag === "ReadFailed" ? unreadable(error) : unavailable(error)
+      })
+    )
+
+  const anonymous = makePublish(actor, nextSession++, runBytesMax)
   return Broker.of({
-    publish: (payloads) => anonymous({ payloads, producer: null }),
+    publish: (payloads, whenFull) => anonymous({ payloads, producer: null }, whenFull),
     hello,
+    join: (producerId) => Effect.sync(() => ({ publish: publishFor(producerId, nextSession++) })),
     subscribe: makeSubscribe(actor, subscriptions, log.logId),
-    stats: Effect.sync(() => figuresOf(log.logId, actor.snapshot(), subscriptions))
+    setCheckpoint,
+    stats: Effect.map(log.stats, (logStats) =>
+      figuresOf(log.logId, logStats, actor.snapshot(), subscriptions)
+    )
   })
 })
 
 /** The broker over what the log and the journal stand on; recovers from them first. */
-export const layerEmbedded: Layer.Layer<Broker, JournalFailed, BrokerConfig | OffsetLog | Journal | Rejects> =
-  Layer.scoped(Broker, make)
+export const layerEmbedded: Layer.Layer<
+  Broker,
+  JournalFailed | ReadFailed,
+  BrokerConfig | OffsetLog | Journal | Rejects
+> = Layer.scoped(Broker, make)

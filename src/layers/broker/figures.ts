@@ -4,12 +4,14 @@ import type { BrokerSnapshot } from "../../actors/Broker.ts"
 import { holdsBackForMs } from "../../actors/broker/Presence.ts"
 import type { LogId } from "../../protocol/Log.ts"
 import type { BrokerStats, CheckpointStats } from "../Broker.ts"
+import type { LogStats } from "../OffsetLog.ts"
 import type { Subscriptions } from "./subscriptions.ts"
 
 const byOffset = Order.mapInput(Order.number, ({ offset }: CheckpointStats) => offset)
 
 export const figuresOf = (
   logId: LogId,
+  log: LogStats,
   snapshot: BrokerSnapshot,
   subscriptions: Subscriptions
 ): BrokerStats => {
@@ -17,11 +19,13 @@ export const figuresOf = (
   const { waiting, fullSinceMs, nowMs } = volatile
   return {
     logId,
+    log,
     oldestOffset: volatile.oldest,
     nextOffset: recoverable.nextOffset,
     logBytes: volatile.logBytes,
-    waitingRecords: waiting.reduce((records, run) => records + run.count, 0),
-    fullForMs: fullSinceMs === null ? null : nowMs - fullSinceMs,
+    // While nothing is full they wait for the append that is under way.
+    waitingRecords: fullSinceMs === null ? 0 : waiting.reduce((records, run) => records + run.count, 0),
+    fullForMs: fullSinceMs === null ? null : Math.max(0, nowMs - fullSinceMs),
     producers: HashMap.toEntries(recoverable.producers).map(([producerId, { lastSequence }]) => ({
       producerId,
       lastSequence

@@ -8,10 +8,11 @@ import type {
   Take
 } from "../../actors/broker/Admission.ts"
 import type { BrokerRequest } from "../../actors/broker/State.ts"
-import { sessionPendingBytesMax } from "../../protocol/Limits.ts"
-import { BrokerUnavailable, type PublishReceipt, PublishRefused } from "../Broker.ts"
+import { publishPendingBytesMin, sessionPendingBytesMax } from "../../protocol/Limits.ts"
+import type { PlacedRun } from "../../protocol/Log.ts"
+import { BrokerUnavailable, type PublishReceipt, PublishRefused, type WhenFull } from "../Broker.ts"
 import { ActorStopped } from "../Interpreter.ts"
-import { type RecordRun, recordBytes, sliceRun } from "../OffsetLog.ts"
+import { type ReadFailed, type RecordRun, recordBytes, sliceRun } from "../OffsetLog.ts"
 import * as SessionBudget from "./SessionBudget.ts"
 
 /** What the machine's handle stands for: the records, by run, and the outcomes that have come. */
@@ -37,6 +38,10 @@ type Ask = <A, E>(
 /** An actor of this process that has stopped is a broker that is gone. */
 export const unavailable = (stopped: ActorStopped): BrokerUnavailable =>
   new BrokerUnavailable({ problem: stopped.message, cause: stopped })
+
+/** A log that can't be read is a broker that can't do what was asked. */
+export const unreadable = (failed: ReadFailed): BrokerUnavailable =>
+  new BrokerUnavailable({ problem: failed.message, cause: failed })
 
 /** What is asked of an actor of this process, with `BrokerUnavailable` in the place of `ActorStopped`. */
 export const orUnavailable = <A, E, R>(
@@ -67,28 +72,39 @@ const cutRun = (run: RecordRun, runBytesMax: number): ReadonlyArray<SizedRun> =>
 }
 
 /** How a session publishes: in order, with a budget of bytes that have no answer yet. */
-export const makePublish = (ask: Ask, session: SessionId, runBytesMax: number) => {
+export const makePublish = (
+  { ask, send }: { readonly ask: Ask; readonly send: (request: BrokerRequest) => void },
+  session: SessionId,
+  runBytesMax: number
+) => {
   const budget = SessionBudget.make(sessionPendingBytesMax)
-  return (records: RecordRun): Effect.Effect<PublishReceipt, PublishRefused | BrokerUnavailable> => {
+  return (
+    records: RecordRun,
+    whenFull: WhenFull = "wait"
+  ): Effect.Effect<PublishReceipt, PublishRefused | BrokerUnavailable> => {
     const cut = cutRun(records, runBytesMax)
-    if (cut.length === 0) return Effect.succeed({ duplicates: 0, firstOffset: null })
+    if (cut.length === 0) return Effect.succeed({ duplicates: 0, firstOffset: null, placed: [] })
     const bytes = cut.reduce((sum, sized) => sum + sized.bytes, 0)
+    let group: PublishGroup | undefined
     const requestOf = (replyTo: number): BrokerRequest => {
-      const group = new PublishGroup(replyTo, cut)
+      const sent = new PublishGroup(replyTo, cut)
+      group = sent
       const runs = cut.map(
         ({ run: { payloads, producer }, bytes }, index): PublishRun => ({
-          group,
+          group: sent,
           index,
           session,
           count: payloads.length,
           bytes,
+          whenFull,
           producer: producer && { id: producer.id, firstSequence: producer.firstSequence }
         })
       )
       return { type: "Publish", runs }
     }
     return Effect.acquireUseRelease(
-      Effect.sync(() => budget.enter(bytes)),
+      // However small it is: so that there are not too many of them.
+      Effect.sync(() => budget.enter(Math.max(bytes, publishPendingBytesMin))),
       ({ admitted, pass }) => {
         const published = ask<PublishReceipt, PublishRefused>(
           (replyTo) => {
@@ -99,7 +115,12 @@ export const makePublish = (ask: Ask, session: SessionId, runBytesMax: number) =
         )
         return orUnavailable(Effect.zipRight(admitted, published))
       },
-      ({ leave }) => Effect.sync(leave)
+      ({ leave }, exit) =>
+        Effect.sync(() => {
+          // Nobody waits for it any more: what has no room yet must not wait on, or there would be no bound.
+          if (group !== undefined && Exit.isInterrupted(exit)) send({ type: "Withdraw", group })
+          leave()
+        })
     )
   }
 }
@@ -112,32 +133,35 @@ export const takenRecords = ({ group, index, skip }: Take): RecordRun => {
   return sliceRun(run, skip, run.payloads.length)
 }
 
-const refusal = (outcome: Extract<PublishOutcome, { _tag: "Refused" }>): PublishRefused => {
+const problemOf = (outcome: Extract<PublishOutcome, { _tag: "Refused" }>): string => {
   switch (outcome.reason) {
     case "fenced":
-      return new PublishRefused({ reason: "fenced", problem: "another one publishes under the same id" })
+      return "fenced: another one publishes under the same id"
     case "too_large":
-      return new PublishRefused({ reason: "too_large", problem: "larger than all that the log may hold" })
+      return "larger than all that the log may hold"
+    case "log_full":
+      return "log full"
     case "sequence_gap":
-      return new PublishRefused({
-        reason: "sequence_gap",
-        problem: `sequence gap, expected ${outcome.expected}`
-      })
+      return `sequence gap, expected ${outcome.expected}`
     case "log_failed":
-      return new PublishRefused({ reason: "log_failed", problem: outcome.problem })
+      return outcome.problem
   }
 }
 
 /** The answer to a group whose every run has an outcome. */
 const answerOf = (outcomes: ReadonlyArray<PublishOutcome>): Exit.Exit<PublishReceipt, PublishRefused> => {
+  const placed: Array<PlacedRun> = []
   let duplicates = 0
-  let firstOffset: PublishReceipt["firstOffset"] = null
-  for (const [index, outcome] of outcomes.entries()) {
-    if (outcome._tag === "Refused") return Exit.fail(refusal(outcome))
-    if (index === 0) firstOffset = outcome.duplicates > 0 ? outcome.duplicateOf : outcome.appendedAt
-    duplicates += outcome.duplicates
+  for (const outcome of outcomes) {
+    if (outcome._tag === "Refused") {
+      return Exit.fail(new PublishRefused({ reason: outcome.reason, problem: problemOf(outcome), placed }))
+    }
+    for (const run of outcome.placed) {
+      placed.push(run)
+      if (run.isDuplicate) duplicates += run.count
+    }
   }
-  return Exit.succeed({ duplicates, firstOffset })
+  return Exit.succeed({ duplicates, firstOffset: placed[0]?.firstOffset ?? null, placed })
 }
 
 /** Notes outcomes, and answers the groups that are complete with them. */

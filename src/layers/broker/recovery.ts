@@ -1,13 +1,14 @@
 /** How a broker's state comes back: from its journal's snapshot, the log behind it, and the journal's facts. */
-import { Effect } from "effect"
+import { Effect, HashMap } from "effect"
 import { brokerStepper } from "../../actors/Broker.ts"
+import { endingAt } from "../../actors/broker/Producers.ts"
 import type { BrokerPolicy, BrokerState } from "../../actors/broker/State.ts"
 import { fold } from "../../actors/Step.ts"
 import type { BrokerFact, JournalledBrokerFact } from "../../protocol/BrokerFact.ts"
 import { deliveryBytesMax, deliveryMessagesMax } from "../../protocol/Limits.ts"
-import { offsetOf, type Run } from "../../protocol/Log.ts"
+import { type Offset, offsetOf, type Run } from "../../protocol/Log.ts"
 import type { JournalFailed, OpenJournal } from "../Journal.ts"
-import { describeRun, type LogSlice, type OffsetLog } from "../OffsetLog.ts"
+import { describeRun, type LogSlice, type OffsetLog, type ReadFailed } from "../OffsetLog.ts"
 
 /** Records of the log as the runs that a machine sees. */
 export const runsOf = ({ firstOffset, runs }: LogSlice): ReadonlyArray<Run> => {
@@ -22,13 +23,49 @@ export const runsOf = ({ firstOffset, runs }: LogSlice): ReadonlyArray<Run> => {
 const noPolicy: BrokerPolicy = { retentionBytes: 0, retentionMs: null, whenFull: "block", subscriberTtlMs: 0 }
 
 /**
+ * A state of a log that ends at an offset, which may be below where it was: without `fsync`, a loss of power takes a tail.
+ * Nothing stands beyond the end any more, or what comes next would count as done.
+ */
+const endedAt = (state: BrokerState, end: Offset): BrokerState => {
+  const { nextOffset, producers, checkpoints } = state
+  return {
+    nextOffset: end,
+    producers: nextOffset <= end ? producers : HashMap.map(producers, (producer) => endingAt(producer, end)),
+    checkpoints: HashMap.map(checkpoints, (checkpoint) =>
+      checkpoint.offset <= end ? checkpoint : { ...checkpoint, offset: end }
+    )
+  }
+}
+
+/** Says what of a state is beyond the end of its log. */
+const tellLostTail = ({ nextOffset, checkpoints }: BrokerState, end: Offset) => {
+  const beyond = HashMap.filter(checkpoints, ({ offset }) => offset > end)
+  if (nextOffset <= end && HashMap.isEmpty(beyond)) return Effect.void
+  const ids = [...HashMap.keys(beyond)]
+  const lowered =
+    ids.length === 0 ? "" : `; ${ids.length} checkpoints beyond it are set there: ${ids.join(", ")}`
+  return Effect.logWarning(
+    `the log has lost its end: it goes on at offset ${end}, where it had come to ${nextOffset}${lowered}`
+  )
+}
+
+/** What a broker starts from. */
+interface Recovered {
+  readonly state: BrokerState
+  /** What lies below stands in the journal's snapshot. */
+  readonly savedEnd: Offset
+  /** Facts in the journal behind it. */
+  readonly entries: number
+}
+
+/**
  * Folds what the log and the journal hold. The log comes first; facts of the two commute, so that nothing depends on how
  * they were interleaved.
  */
 export const recover = (
   log: OffsetLog["Type"],
   journal: OpenJournal<BrokerState, JournalledBrokerFact>
-): Effect.Effect<BrokerState, JournalFailed> =>
+): Effect.Effect<Recovered, JournalFailed | ReadFailed> =>
   Effect.gen(function* () {
     const { snapshot, entries } = yield* journal.content
     const bounds = yield* log.bounds
@@ -42,11 +79,19 @@ export const recover = (
     let state = initial
     for (;;) {
       const from = state.context.recoverable.nextOffset
+      if (from >= bounds.next) break
       const slice = yield* log.read(from, { recordsMax: deliveryMessagesMax, bytesMax: deliveryBytesMax })
       const [first, ...rest] = runsOf(slice)
       if (first === undefined) break
       const fact: BrokerFact = { type: "BatchesAppended", runs: [first, ...rest] }
       state = fold(brokerStepper, state, [fact])
     }
-    return fold(brokerStepper, state, entries).context.recoverable
+    const folded = fold(brokerStepper, state, entries).context.recoverable
+    yield* tellLostTail(folded, bounds.next)
+    const savedEnd = snapshot?.nextOffset ?? offsetOf(0)
+    return {
+      state: endedAt(folded, bounds.next),
+      savedEnd: savedEnd < bounds.next ? savedEnd : bounds.next,
+      entries: entries.length
+    }
   })

@@ -6,14 +6,20 @@ import {
   type SubscriptionTimer,
   subscriptionStepper
 } from "../../actors/Subscription.ts"
-import { ackedRangesMax, deliveryBytesMax, deliveryMessagesMax } from "../../protocol/Limits.ts"
+import {
+  ackedRangesMax,
+  deliveriesPerCredit,
+  deliveryBytesMax,
+  deliveryMessagesMax
+} from "../../protocol/Limits.ts"
 import { type Offset, offsetOf } from "../../protocol/Log.ts"
-import { type BrokerUnavailable, type SubscribeOptions, SubscriptionTakenOver } from "../Broker.ts"
-import { type Actor, type ActorLoop, type Handlers, noEvents } from "../Interpreter.ts"
-import { type OffsetLog, runBytes } from "../OffsetLog.ts"
+import { BrokerUnavailable, type SubscribeOptions, SubscriptionTakenOver } from "../Broker.ts"
+import { type Actor, type ActorLoop, type Handlers, noEvents, onStop } from "../Interpreter.ts"
+import { type OffsetLog, type ReadFailed, runBytes } from "../OffsetLog.ts"
 import type { Rejects } from "../Rejects.ts"
 import * as Timers from "../Timers.ts"
 import * as Deliveries from "./Deliveries.ts"
+import { unavailable, unreadable } from "./publishing.ts"
 
 type SubscriptionActor = Actor<SubscriptionSnapshot, SubscriptionRequest>
 type SubscriptionCommand = ReturnType<typeof subscriptionStepper.initial>[1][number]
@@ -53,33 +59,50 @@ const makeHandlers =
     const { delivered, options } = entry
     const { subscriberId } = options
     const { armTimer } = timers((timer, nowMs) => self.send({ type: "TimerFired", timer, nowMs }))
+    /** What can't be read can't be delivered: the subscriber is told, and may come again. */
+    const orClose = (read: Effect.Effect<ReadonlyArray<SubscriptionRequest>, ReadFailed>) =>
+      Effect.catchAll(read, (failed) => {
+        delivered.end(unreadable(failed))
+        return Effect.as(Effect.logError(`${subscriberId} can't be served`, failed.message), [
+          { type: "Close" as const }
+        ])
+      })
     return {
       deliver: ({ from, messagesMax, bytesMax }) =>
-        Effect.map(
-          log.read(from, { recordsMax: messagesMax, bytesMax }),
-          ({ firstOffset, runs }): ReadonlyArray<SubscriptionRequest> => {
-            if (firstOffset > from) return [{ type: "RangeMissing", oldest: firstOffset }]
-            const payloads = runs.length === 1 ? runs[0]!.payloads : runs.flatMap((run) => run.payloads)
-            const bytes = runs.reduce((sum, run) => sum + runBytes(run), 0)
-            const hasBacklog = delivered.offer({ _tag: "Messages", firstOffset, payloads }, bytes)
-            return [{ type: "RangeDelivered", from, to: offsetOf(from + payloads.length), bytes, hasBacklog }]
-          }
+        orClose(
+          Effect.map(
+            log.read(from, { recordsMax: messagesMax, bytesMax }),
+            ({ firstOffset, runs }): ReadonlyArray<SubscriptionRequest> => {
+              if (firstOffset > from) return [{ type: "RangeMissing", oldest: firstOffset }]
+              const payloads = runs.length === 1 ? runs[0]!.payloads : runs.flatMap((run) => run.payloads)
+              const bytes = runs.reduce((sum, run) => sum + runBytes(run), 0)
+              const hasBacklog = delivered.offer({ _tag: "Messages", firstOffset, payloads }, bytes)
+              return [
+                { type: "RangeDelivered", from, to: offsetOf(from + payloads.length), bytes, hasBacklog }
+              ]
+            }
+          )
         ),
       redeliver: ({ offset }) =>
-        Effect.map(readOne(log, offset), (run): ReadonlyArray<SubscriptionRequest> => {
-          if (run === undefined) return [{ type: "RedeliveryMissing", offset }]
-          const bytes = runBytes(run)
-          const again = { _tag: "Messages" as const, firstOffset: offset, payloads: run.payloads }
-          return [{ type: "Redelivered", offset, bytes, hasBacklog: delivered.offer(again, bytes) }]
-        }),
+        orClose(
+          Effect.map(readOne(log, offset), (run): ReadonlyArray<SubscriptionRequest> => {
+            if (run === undefined) return [{ type: "RedeliveryMissing", offset }]
+            const bytes = runBytes(run)
+            const again = { _tag: "Messages" as const, firstOffset: offset, payloads: run.payloads }
+            return [{ type: "Redelivered", offset, bytes, hasBacklog: delivered.offer(again, bytes) }]
+          })
+        ),
       quarantine: ({ offset, deliveries }) =>
-        Effect.map(readOne(log, offset), (run) => {
-          rejects.add("nacked", () => ({
-            origin: `offset ${offset}, refused ${deliveries} times by ${subscriberId}`,
-            input: run === undefined ? "" : new TextDecoder().decode(run.payloads[0])
-          }))
-          return noEvents
-        }),
+        Effect.map(
+          Effect.orElseSucceed(readOne(log, offset), () => undefined),
+          (run) => {
+            rejects.add("nacked", () => ({
+              origin: `offset ${offset}, refused ${deliveries} times by ${subscriberId}`,
+              input: run === undefined ? "" : new TextDecoder().decode(run.payloads[0])
+            }))
+            return noEvents
+          }
+        ),
       tellGap: ({ from, to }) => {
         const isFirst = entry.messagesMissed === 0
         entry.messagesMissed += to - from
@@ -109,6 +132,11 @@ const makeHandlers =
     }
   }
 
+/** Who has it subscribes again, and is then where it was sent. */
+const checkpointSet = new BrokerUnavailable({
+  problem: "an operator has set the checkpoint: subscribe again"
+})
+
 /** The record at an offset, alone; `undefined` where it was dropped. */
 const readOne = (log: OffsetLog["Type"], offset: Offset) =>
   Effect.map(log.read(offset, { recordsMax: 1, bytesMax: 1 }), ({ firstOffset, runs }) =>
@@ -123,7 +151,7 @@ const spawnActor = (
   Effect.gen(function* () {
     const { creditMessages, creditBytes, subscriberId } = entry.options
     const timers = yield* Timers.make<SubscriptionTimer>()
-    return yield* surroundings.loop.spawn({
+    const actor = yield* surroundings.loop.spawn({
       name: `subscription ${subscriberId}`,
       stepper: subscriptionStepper,
       initial: subscriptionStepper.initial({
@@ -132,7 +160,8 @@ const spawnActor = (
         creditMessages,
         creditBytes,
         deliveryMessagesMax,
-        deliveryBytesMax,
+        // Bytes come back when all of a delivery is done: in portions, or one message would hold back everything.
+        deliveryBytesMax: Math.min(deliveryBytesMax, Math.ceil(creditBytes / deliveriesPerCredit)),
         ackedRangesMax
       }),
       // Nothing of a subscription is recoverable, so it has no facts.
@@ -140,6 +169,9 @@ const spawnActor = (
       journal: () => Effect.void,
       handlers: makeHandlers(surroundings, entry, timers)
     })
+    // One that ends by a defect must not leave its subscriber waiting.
+    yield* onStop(actor, (stopped) => Effect.sync(() => entry.delivered.end(unavailable(stopped))))
+    return actor
   })
 
 export interface Subscriptions {
@@ -153,8 +185,8 @@ export interface Subscriptions {
     range: { readonly start: Offset; readonly end: Offset }
   ) => Effect.Effect<void>
   readonly wake: (end: Offset) => void
-  /** Ends delivery to a subscription that was taken over, or unsubscribed. */
-  readonly end: (key: number) => void
+  /** Ends delivery to a subscription that was taken over, or unsubscribed, or that is to start elsewhere. */
+  readonly end: (key: number, reason: "lost" | "checkpoint_set") => void
   /** Ends every delivery: the broker has stopped. */
   readonly endAll: (reason: BrokerUnavailable) => void
   /** Those that are delivered to, and the next offset of each. */
@@ -196,8 +228,11 @@ export const make = (surroundings: Omit<Surroundings, "gaps">): Subscriptions =>
     wake: (end) => {
       for (const { actor } of open.values()) actor?.sendLatest({ type: "LogGrew", end })
     },
-    end: (key) => {
-      open.get(key)?.actor?.send({ type: "Close" })
+    end: (key, reason) => {
+      const entry = open.get(key)
+      if (entry === undefined) return
+      if (reason === "checkpoint_set") entry.delivered.end(checkpointSet)
+      entry.actor?.send({ type: "Close" })
       open.delete(key)
     },
     endAll: (reason) => {
