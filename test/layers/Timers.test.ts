@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Scope, TestClock } from "effect"
+import { Effect, Exit, Random, Scope, TestClock } from "effect"
 import * as Timers from "../../src/layers/Timers.ts"
 
 const started = Effect.map(Timers.make<"a" | "b">(), (makeTimers) => {
@@ -47,6 +47,21 @@ describe("a timer", () => {
       yield* Scope.close(scope, Exit.void)
       yield* TestClock.adjust(1_000)
       expect(fired).toEqual([])
+    })
+  )
+
+  it.scoped("of a retry fires later than asked by chance, by half at most and never earlier", () =>
+    Effect.gen(function* () {
+      const fired: Array<number> = []
+      for (const n of Array.from({ length: 20 }, (_, index) => index)) {
+        const make = yield* Timers.make<"retry">(["retry"])
+        const { armTimer } = make((_, nowMs) => fired.push(nowMs))
+        yield* armTimer({ timer: "retry", delayMs: 1_000 }).pipe(Effect.withRandom(Random.make(n)))
+      }
+      for (let ms = 0; ms < 1_500; ms += 25) yield* TestClock.adjust(25)
+      expect(fired).toHaveLength(20)
+      expect(Math.min(...fired)).toBeGreaterThanOrEqual(1_000)
+      expect(new Set(fired).size).toBeGreaterThan(10)
     })
   )
 })
