@@ -81,7 +81,8 @@ const stepsAlone = (): Append => {
         const run = runOf(size, next)
         const described = describeRun(offsetOf(next), run)
         const producer = { id: producerId, firstSequence: sequenceOf(next) }
-        const published = { group: run, index: 0, session: 0, count: size, bytes: described.bytes, producer }
+        const sized = { count: size, bytes: described.bytes, producer }
+        const published = { group: run, index: 0, session: 0, whenFull: "wait" as const, ...sized }
         ;[snapshot] = brokerStepper.step(snapshot, { type: "Publish", runs: [published] })
         ;[snapshot] = brokerStepper.step(snapshot, { type: "BatchesAppended", runs: [described] })
         next += size
@@ -206,4 +207,9 @@ const embedded = layerEmbedded.pipe(
   ])
 )
 
-await program.pipe(Effect.provide([embedded, memoryLog]), Effect.provide(Scheduler.layer), Effect.runPromise)
+await program.pipe(
+  Effect.scoped,
+  Effect.provide([embedded, memoryLog]),
+  Effect.provide(Scheduler.layer),
+  Effect.runPromise
+)

@@ -127,7 +127,7 @@ export const make = (world: World, producer: number): Producer => {
     }
     // What was left unanswered may be in the log all the same.
     acknowledged = (yield* hello).last
-  })
+  }).pipe(Effect.scoped)
 
   return { producerId, run, acknowledged: () => acknowledged }
 }

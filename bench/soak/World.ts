@@ -4,7 +4,7 @@ import { Broker } from "../../src/layers/Broker.ts"
 import { BrokerConfig, layerEmbedded } from "../../src/layers/broker/embedded.ts"
 import type { JournalFailed } from "../../src/layers/Journal.ts"
 import * as Journal from "../../src/layers/journal/memory.ts"
-import { OffsetLog } from "../../src/layers/OffsetLog.ts"
+import { OffsetLog, type ReadFailed } from "../../src/layers/OffsetLog.ts"
 import { layerMemory, MemoryLogConfig } from "../../src/layers/offset-log/memory.ts"
 import * as Rejects from "../../src/layers/Rejects.ts"
 import { segmentsPerRetention } from "../../src/protocol/Limits.ts"
@@ -83,7 +83,7 @@ export const make = ({
   isEnding,
   complain,
   wrapLog
-}: WorldOptions): Effect.Effect<World, JournalFailed, Scope.Scope> =>
+}: WorldOptions): Effect.Effect<World, JournalFailed | ReadFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const memoryLog = layerMemory.pipe(
       Layer.provide(MemoryLogConfig.layer({ segmentBytes: Math.ceil(retentionBytes / segmentsPerRetention) }))

@@ -63,7 +63,7 @@ describe("a subscriber", () => {
       .then(open(1, 2))
       .given(committed(4))
       .when(subscribe(2))
-      .then({ type: "endSubscription", params: { subscription: 1 } }, open(2, 4))
+      .then({ type: "endSubscription", params: { subscription: 1, reason: "lost" } }, open(2, 4))
   })
 
   it("that does not resume starts where it says, nearest to that what the log has", () => {
@@ -73,7 +73,7 @@ describe("a subscriber", () => {
       .then(open(1, 2))
       .when({ ...subscribe(1, "never"), from: offsetOf(9) })
       .then(
-        { type: "endSubscription", params: { subscription: 1 } },
+        { type: "endSubscription", params: { subscription: 1, reason: "lost" } },
         { type: "openSubscription", params: { ...open(1, 5).params, clamped: true } }
       )
   })
@@ -99,7 +99,7 @@ describe("a subscriber", () => {
       .then(open(1, 2))
       .given(committed(4))
       .when(subscribe(2, "if_known"))
-      .then({ type: "endSubscription", params: { subscription: 1 } }, open(2, 4))
+      .then({ type: "endSubscription", params: { subscription: 1, reason: "lost" } }, open(2, 4))
   })
 
   it("that unsubscribes has no checkpoint any more, and its subscription ends", () => {
@@ -110,7 +110,10 @@ describe("a subscriber", () => {
       subscriberId: collector
     })
     const answered = { type: "answerUnsubscribe" as const, params: { replyTo: 8 } }
-    const ended = { type: "endSubscription" as const, params: { subscription: 1 } }
+    const ended = {
+      type: "endSubscription" as const,
+      params: { subscription: 1, reason: "lost" as const }
+    }
     broker()
       .given(appended(0, 5), subscribe(1), opened(2))
       .when(unsubscribe(7))

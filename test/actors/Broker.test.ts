@@ -1,6 +1,7 @@
 /** What the Broker decides about publishing, as stories. */
-import { describe, it } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import { HashMap } from "effect"
+import type { PublishOutcome } from "../../src/actors/broker/Admission.ts"
 import type { BrokerFact } from "../../src/protocol/BrokerFact.ts"
 import { producersMax, producersPrunedAt, rememberedSequencesMin } from "../../src/protocol/Limits.ts"
 import {
@@ -17,11 +18,15 @@ import {
   broker,
   collector,
   committed,
+  duplicates,
+  fresh,
   group,
+  logOf,
   measure,
   numbered,
   publish,
   run,
+  segment,
   settle,
   startMs,
   streamer,
@@ -35,18 +40,18 @@ describe("a publish", () => {
       .when(publish(run(3)))
       .then(append(5))
       .when(appended(5, 3))
-      .then(settle(accepted({ appendedAt: offsetOf(5) })), wake(8))
+      .then(settle(accepted(fresh(3, 5))), wake(8))
   })
 
   it("of a sequence that is in the log is answered with its first offset, and only the rest is appended", () => {
     broker()
       .given(appended(0, 5), appended(5, 4, 100))
       .when(publish(numbered(101, 2)))
-      .then(settle(accepted({ duplicates: 2, duplicateOf: offsetOf(6) })))
+      .then(settle(accepted(duplicates(2, 6))))
       .when(publish(numbered(102, 4)))
       .then(append(9, 2))
       .when(appended(9, 2, 104))
-      .then(settle(accepted({ duplicates: 2, duplicateOf: offsetOf(7), appendedAt: offsetOf(9) })), wake(11))
+      .then(settle(accepted(duplicates(2, 7), fresh(2, 9))), wake(11))
   })
 
   it("of the same sequence twice in one group is appended once", () => {
@@ -54,16 +59,13 @@ describe("a publish", () => {
       .when(publish(numbered(0, 2), numbered(0, 2, { index: 1 })))
       .then(append(0))
       .when(appended(0, 2, 0))
-      .then(
-        settle(accepted({ appendedAt: offsetOf(0) }), accepted({ duplicates: 2, duplicateOf: offsetOf(0) })),
-        wake(2)
-      )
+      .then(settle(accepted(fresh(2, 0)), accepted(duplicates(2, 0))), wake(2))
   })
 
   it("of a sequence beyond the remembered ones is a duplicate whose offset is not known any more", () => {
     const kept = broker().given(appended(0, 1, 0), appended(1, rememberedSequencesMin, 1))
-    kept.when(publish(numbered(0, 1))).then(settle(accepted({ duplicates: 1 })))
-    kept.when(publish(numbered(1, 1))).then(settle(accepted({ duplicates: 1, duplicateOf: offsetOf(1) })))
+    kept.when(publish(numbered(0, 1))).then(settle(accepted(duplicates(1, null))))
+    kept.when(publish(numbered(1, 1))).then(settle(accepted(duplicates(1, 1))))
   })
 
   it("that leaves out a sequence is refused with the one that is expected", () => {
@@ -98,6 +100,91 @@ describe("a publish", () => {
   })
 })
 
+describe("of a producer that the log does not know, what comes behind a publish", () => {
+  const gap = { _tag: "Refused" as const, reason: "sequence_gap" as const, expected: 0 }
+  const other = { name: "another group" }
+  const settleOther = (outcome: PublishOutcome) => ({
+    type: "settlePublishes" as const,
+    params: { settlements: [{ group: other, index: 0, outcome }] }
+  })
+
+  it("that could not be appended is refused until that comes again, or a new session says hello", () => {
+    const failed = broker()
+      .given(publish(numbered(0, 2)), publish(numbered(2, 2, { group: other })))
+      .when({ type: "AppendFailed", problem: "disk full" })
+      .then(settle({ _tag: "Refused", reason: "log_failed", problem: "disk full" }), measure)
+      .when({ type: "LogMeasured", bounds: logOf(segment(0, 0, startMs)) })
+      .then(settleOther(gap))
+    failed.when(publish(numbered(0, 4))).then(append(0))
+    broker()
+      .given(publish(numbered(0, 2)), { type: "AppendFailed", problem: "disk full" })
+      .given({ type: "Hello", replyTo: 3, session: 2, producerId: streamer })
+      .when(publish(numbered(2, 2, { session: 2 })))
+      .then(append(0))
+  })
+
+  it("that nobody waits for any more is refused", () => {
+    const first = { name: "an append under way" }
+    const story = broker()
+      .given(publish(run(1, { group: first })))
+      .given(publish(numbered(0, 2)), publish(numbered(2, 2, { group: other })))
+      .when({ type: "Withdraw", group })
+      .then()
+      .when(appended(0, 1))
+    story
+      .then(
+        {
+          type: "settlePublishes",
+          params: { settlements: [{ group: first, index: 0, outcome: accepted(fresh(1, 0)) }] }
+        },
+        wake(1),
+        measure
+      )
+      .when({ type: "LogMeasured", bounds: logOf(segment(1, 10, startMs)) })
+      .then(settleOther(gap))
+  })
+})
+
+describe("a publish that is not to wait", () => {
+  const impatient = { whenFull: "refuse" as const }
+  it("is refused only when the log was measured and has nothing to drop", () => {
+    const bounds = logOf(segment(50, 500, startMs), segment(95, 450, startMs))
+    const full = (checkpoint: number) => broker().given(appended(0, 95), committed(checkpoint))
+    full(20)
+      .when(publish(run(10, impatient)))
+      .then(measure, measure)
+      .given({ type: "LogMeasured", bounds: { ...bounds, segments: bounds.segments.slice(0, 1) } })
+      .when(publish(run(11, impatient)))
+      .then(measure, measure)
+      .when({ type: "LogMeasured", bounds: { ...bounds, segments: bounds.segments.slice(0, 1) } })
+      .then(settle({ _tag: "Refused", reason: "log_full" }))
+    expect(
+      full(50)
+        .given(publish(run(10, impatient)))
+        .commandsOf({ type: "LogMeasured", bounds })
+        .map(({ type }) => type)
+    ).toEqual(["saveSnapshot", "dropBefore"])
+  })
+})
+
+describe("sessions that were forgotten, of too many,", () => {
+  it("stay fenced", () => {
+    const hellos = Array.from({ length: producersPrunedAt }, (_, n) => ({
+      type: "Hello" as const,
+      replyTo: n,
+      session: n + 10,
+      producerId: ProducerId.make(`producer-${n}`)
+    }))
+    const producer = { id: ProducerId.make("producer-0"), firstSequence: 0 }
+    const story = broker().given(...hellos)
+    story
+      .when(publish(run(1, { session: 10, producer })))
+      .then(settle({ _tag: "Refused", reason: "fenced" }))
+      .when(publish(run(1, { session: producersPrunedAt + 10, producer })))
+      .then(append(0))
+  })
+})
+
 describe("a log that is full", () => {
   const segments = [
     { next: offsetOf(50), bytes: 500, newestMs: startMs },
@@ -108,24 +195,23 @@ describe("a log that is full", () => {
   const full = () => broker().given(appended(0, 95), committed(20))
 
   it("lets publishes wait for a commit, drops what that allows behind a snapshot, and admits in order", () => {
-    const story = full()
+    const stateAt = (checkpoint: number) => ({
+      nextOffset: offsetOf(95),
+      producers: HashMap.empty(),
+      checkpoints: HashMap.make([collector, { offset: offsetOf(checkpoint), seenMs: startMs }])
+    })
+    full()
       .when(publish(run(10), run(2, { index: 1 })))
       .then(measure)
       .when({ type: "LogMeasured", bounds })
-      .then()
+      .then({ type: "saveSnapshot", params: { state: stateAt(20) } })
       .when(publish(run(1, { index: 2 })))
       .then()
       .when(committed(60))
       .then(measure)
       .when({ type: "LogMeasured", bounds })
-    const state = {
-      nextOffset: offsetOf(95),
-      producers: HashMap.empty(),
-      checkpoints: HashMap.make([collector, { offset: offsetOf(60), seenMs: startMs }])
-    }
-    story
       .then(
-        { type: "saveSnapshot", params: { state } },
+        { type: "saveSnapshot", params: { state: stateAt(60) } },
         { type: "dropBefore", params: { offset: offsetOf(50) } }
       )
       .when({ type: "LogMeasured", bounds: dropped })
@@ -157,7 +243,7 @@ describe("a log that is full", () => {
       .when(publish(run(5), run(10, { index: 1 })))
       .then(append(95))
       .when(appended(95, 5))
-      .then(settle(accepted({ appendedAt: offsetOf(95) })), wake(100), measure)
+      .then(settle(accepted(fresh(5, 95))), wake(100), measure)
   })
 
   it("refuses what a fenced session has waiting, and lets in what waited behind it", () => {

@@ -7,6 +7,7 @@ import {
   type LogBounds,
   type LogSegment,
   offsetOf,
+  type PlacedRun,
   ProducerId,
   type SourcePosition,
   SubscriberId,
@@ -46,6 +47,7 @@ export const run = (count: number, more: Partial<PublishRun> = {}): PublishRun =
   count,
   bytes: 10 * count,
   producer: null,
+  whenFull: "wait",
   ...more
 })
 export const numbered = (firstSequence: number, count: number, more: Partial<PublishRun> = {}) =>
@@ -77,14 +79,20 @@ export const committed = (offset: number, atMs = startMs): BrokerFact => ({
   atMs
 })
 
-export const accepted = (
-  outcome: Partial<Extract<PublishOutcome, { _tag: "Accepted" }>>
-): PublishOutcome => ({
+/** Records that were in the log already, or were not, and the offset of the first of them. */
+export const duplicates = (count: number, firstOffset: number | null): PlacedRun => ({
+  count,
+  firstOffset: firstOffset === null ? null : offsetOf(firstOffset),
+  isDuplicate: true
+})
+export const fresh = (count: number, firstOffset: number): PlacedRun => ({
+  count,
+  firstOffset: offsetOf(firstOffset),
+  isDuplicate: false
+})
+export const accepted = (...placed: ReadonlyArray<PlacedRun>): PublishOutcome => ({
   _tag: "Accepted",
-  duplicates: 0,
-  duplicateOf: null,
-  appendedAt: null,
-  ...outcome
+  placed
 })
 export const settle = (...outcomes: ReadonlyArray<PublishOutcome>) => ({
   type: "settlePublishes" as const,

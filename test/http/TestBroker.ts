@@ -19,6 +19,7 @@ export const brokerHttpOver = <E>(
 /** Figures of a broker to which nothing happened, but for some. */
 export const statsWith = (some: Partial<BrokerStats>): BrokerStats => ({
   logId: "log-1" as BrokerStats["logId"],
+  log: { problem: null, appends: 0, appendedBytes: 0, syncs: 0, recovery: null },
   oldestOffset: offsetOf(0),
   nextOffset: offsetOf(0),
   logBytes: 0,
@@ -38,6 +39,8 @@ export const brokerThatTells = (stats: Broker["Type"]["stats"]): Layer.Layer<Bro
     Broker.of({
       publish: () => Effect.die("not asked for"),
       hello: () => Effect.die("not asked for"),
+      join: () => Effect.die("not asked for"),
+      setCheckpoint: () => Effect.die("not asked for"),
       subscribe: () => Effect.die("not asked for"),
       stats
     })

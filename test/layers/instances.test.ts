@@ -133,7 +133,7 @@ describe("the streamers of a process", () => {
   it.scoped("fail with the first that can't go on, by its id, and the others drain all the same", () =>
     Effect.gen(function* () {
       const broker = yield* openBroker
-      const fenced = new PublishRefused({ reason: "fenced", problem: "another one has its id" })
+      const fenced = new PublishRefused({ reason: "fenced", problem: "another one has its id", placed: [] })
       const failing = Broker.of({
         ...broker,
         hello: (id) =>

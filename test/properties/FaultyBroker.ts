@@ -48,16 +48,23 @@ export const make = (
   return Broker.of({
     publish: (payloads) => Effect.flatMap(connected, (broken) => call(broken, current().publish(payloads))),
     hello: (producerId) =>
-      Effect.flatMap(connected, (broken) =>
+      Effect.flatMap(Effect.all([connected, Effect.scope]), ([broken, own]) =>
         Effect.map(
           call(
             broken,
-            Effect.suspend(() => current().hello(producerId))
+            Effect.suspend(() => Scope.extend(current().hello(producerId), own))
           ),
           (session): ProducerSession => ({
             ...session,
             publish: (numbered) => call(broken, session.publish(numbered))
           })
+        )
+      ),
+    join: (producerId) =>
+      Effect.flatMap(connected, (broken) =>
+        Effect.map(
+          Effect.suspend(() => current().join(producerId)),
+          ({ publish }) => ({ publish: (numbered) => call(broken, publish(numbered)) })
         )
       ),
     subscribe: (options) =>
@@ -77,6 +84,8 @@ export const make = (
           })
         )
       ),
+    setCheckpoint: (subscriberId, to) =>
+      Effect.flatMap(connected, (broken) => call(broken, current().setCheckpoint(subscriberId, to))),
     stats: Effect.suspend(() => current().stats)
   })
 }

@@ -103,10 +103,15 @@ describe("the Broker, over any history,", () => {
           last.set(producer.id, producer.firstSequence + count - 1)
         }
       }
-      const published = world.play.steps.flatMap(({ event }) => (event.type === "Publish" ? event.runs : []))
+      const withdrawn = new Set<object>(
+        world.play.steps.flatMap(({ event }) => (event.type === "Withdraw" ? [event.group] : []))
+      )
+      const published = world.play.steps
+        .flatMap(({ event }) => (event.type === "Publish" ? event.runs : []))
+        .filter(({ group }) => !withdrawn.has(group))
       const { waiting } = world.play.snapshot.context.volatile
       // In order within a group; between groups a hello lets what it fences go before what waits on.
-      const known = [...world.settled, ...waiting]
+      const known = [...world.settled, ...waiting].filter(({ group }) => !withdrawn.has(group))
       expect(known.length).toBe(published.length)
       for (const group of new Set(published.map((run) => run.group))) {
         const indexes = (runs: ReadonlyArray<{ readonly group: object; readonly index: number }>) =>

@@ -7,7 +7,7 @@ import type { BrokerPolicy, Checkpoint, Checkpoints, Volatile } from "./State.ts
 type Now = Pick<Volatile, "nowMs" | "startedMs" | "holders" | "policy">
 
 /** How long after the start of a broker nobody counts as away: who was there before comes back. */
-const reconnectMsMax = 10 * 60_000
+const reconnectMsMax = 60_000
 
 /**
  * For how long a checkpoint still keeps the log from dropping what it has not passed: for ever while its subscriber is

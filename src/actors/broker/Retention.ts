@@ -3,7 +3,7 @@ import { Array as Arrays, HashMap } from "effect"
 import { enqueueActions } from "xstate"
 import { type LogBounds, type Offset, offsetOf } from "../../protocol/Log.ts"
 import { awayForGood, holdsBackForMs, toBeNoted } from "./Presence.ts"
-import { admitLast } from "./Publishing.ts"
+import { admitLast, admitWaiting } from "./Publishing.ts"
 import { handling } from "./Setup.ts"
 import type { BrokerContext, Checkpoints, Volatile } from "./State.ts"
 
@@ -88,22 +88,19 @@ export const retention = handling({
     },
     LogMeasured: {
       actions: [
+        enqueueActions(({ context: { volatile }, event: { bounds }, enqueue }) => {
+          const { oldest, bytes: logBytes, next: measuredEnd } = bounds
+          enqueue.assign({ volatile: { ...volatile, oldest, logBytes, measuredEnd } })
+        }),
+        admitWaiting,
         enqueueActions(({ context, event: { bounds }, enqueue }) => {
           const { recoverable, volatile } = context
           // What is being appended may stand in the log already; for the broker it does not yet.
           const point = dropPoint(bounds, wantedOf(context, recoverable.nextOffset))
-          const saves = point !== undefined || isSegmentUnsaved(bounds, volatile)
-          const savedEnd = saves ? recoverable.nextOffset : volatile.savedEnd
-          enqueue.assign({
-            volatile: {
-              ...volatile,
-              oldest: bounds.oldest,
-              logBytes: bounds.bytes,
-              measuredEnd: bounds.next,
-              savedEnd
-            }
-          })
-          if (saves) enqueue({ type: "saveSnapshot", params: { state: recoverable } })
+          if (point !== undefined || isSegmentUnsaved(bounds, volatile)) {
+            enqueue.assign({ volatile: { ...volatile, savedEnd: recoverable.nextOffset } })
+            enqueue({ type: "saveSnapshot", params: { state: recoverable } })
+          }
           // The log is measured again when it has dropped; then there is room.
           if (point === undefined) enqueue(admitLast)
           else enqueue({ type: "dropBefore", params: { offset: point } })

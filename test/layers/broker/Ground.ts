@@ -4,7 +4,7 @@ import { Broker } from "../../../src/layers/Broker.ts"
 import { BrokerConfig, layerEmbedded } from "../../../src/layers/broker/embedded.ts"
 import { Journal, type JournalFailed } from "../../../src/layers/Journal.ts"
 import * as MemoryJournal from "../../../src/layers/journal/memory.ts"
-import { OffsetLog } from "../../../src/layers/OffsetLog.ts"
+import { OffsetLog, type ReadFailed } from "../../../src/layers/OffsetLog.ts"
 import * as MemoryLog from "../../../src/layers/offset-log/memory.ts"
 import * as Rejects from "../../../src/layers/Rejects.ts"
 import { segmentsPerRetention } from "../../../src/protocol/Limits.ts"
@@ -14,7 +14,7 @@ export interface Ground {
   readonly journal: Journal["Type"]
   readonly rejects: Rejects.Rejects["Type"]
   /** A broker over it, recovered from what it holds. Closing the scope ends it where it is, as a kill would. */
-  readonly openBroker: Effect.Effect<Broker["Type"], JournalFailed, Scope.Scope>
+  readonly openBroker: Effect.Effect<Broker["Type"], JournalFailed | ReadFailed, Scope.Scope>
 }
 
 export interface GroundOptions extends Partial<BrokerConfig["Type"]> {
@@ -62,7 +62,7 @@ export const makeGround = ({
   })
 
 /** A fresh broker each time it is built. */
-export const layerOnMemory = (options: GroundOptions): Layer.Layer<Broker, JournalFailed> =>
+export const layerOnMemory = (options: GroundOptions): Layer.Layer<Broker, JournalFailed | ReadFailed> =>
   Layer.scoped(
     Broker,
     Effect.flatMap(makeGround(options), ({ openBroker }) => openBroker)

@@ -55,7 +55,7 @@ describe("a broker that is opened again over the same log and journal", () => {
           const [p, q] = [yield* hello("p"), yield* hello("q")]
           expect([p.lastSequence, p.lastPosition]).toEqual([1, "at 1"])
           expect([q.lastSequence, q.lastPosition]).toEqual([5, "at 5"])
-          expect(yield* p.publish(numbered(1, ["b", "e"]))).toEqual({ duplicates: 1, firstOffset: 1 })
+          expect(yield* p.publish(numbered(1, ["b", "e"]))).toMatchObject({ duplicates: 1, firstOffset: 1 })
           const reader = yield* subscribe("reader", { resume: "always" })
           expect(yield* receiveUntil(reader, 5)).toEqual(messages(2, "c", "d", "e"))
           expect((yield* subscribe("opened", { resume: "always" })).start).toBe(4)
@@ -85,8 +85,8 @@ describe("a broker that is opened again over the same log and journal", () => {
         Effect.gen(function* () {
           const session = yield* hello("p")
           expect([session.lastSequence, session.lastPosition]).toEqual([0, "at 0"])
-          expect(yield* session.publish(numbered(0, ["a"]))).toEqual({ duplicates: 1, firstOffset: 0 })
-          expect(yield* session.publish(numbered(1, ["b"]))).toEqual({ duplicates: 0, firstOffset: 31 })
+          expect(yield* session.publish(numbered(0, ["a"]))).toMatchObject({ duplicates: 1, firstOffset: 0 })
+          expect(yield* session.publish(numbered(1, ["b"]))).toMatchObject({ duplicates: 0, firstOffset: 31 })
           expect((yield* subscribe("reader", { resume: "always" })).start).toBe(31)
         })
       )
@@ -111,12 +111,12 @@ describe("a broker whose log takes its time", () => {
           expect(yield* Fiber.poll(first)).toEqual(Option.none())
           expect((yield* (yield* Broker).stats).nextOffset).toBe(0)
           yield* Deferred.succeed(append, undefined)
-          expect(yield* Fiber.join(first)).toEqual({ duplicates: 0, firstOffset: 0 })
+          expect(yield* Fiber.join(first)).toMatchObject({ duplicates: 0, firstOffset: 0 })
           yield* Deferred.fail(yield* Queue.take(appends), new AppendFailed({ problem: "disk full" }))
           expect(yield* Fiber.join(second)).toMatchObject({ reason: "log_failed", problem: "disk full" })
           const third = yield* Effect.fork(publish("c"))
           yield* Deferred.succeed(yield* Queue.take(appends), undefined)
-          expect(yield* Fiber.join(third)).toEqual({ duplicates: 0, firstOffset: 1 })
+          expect(yield* Fiber.join(third)).toMatchObject({ duplicates: 0, firstOffset: 1 })
           expect(yield* receiveUntil(reader, 2)).toEqual(messages(0, "a", "c"))
         })
       )
@@ -179,7 +179,7 @@ describe("a broker that ends", () => {
         ground,
         Effect.gen(function* () {
           expect((yield* subscribe("reader", { resume: "always" })).start).toBe(0)
-          expect(yield* publish("b")).toEqual({ duplicates: 0, firstOffset: 1 })
+          expect(yield* publish("b")).toMatchObject({ duplicates: 0, firstOffset: 1 })
         })
       )
     })

@@ -30,8 +30,16 @@ export type BrokerOp =
       readonly counts: ReadonlyArray<number>
       /** Every how manieth record carries a position. */
       readonly positionEvery: number
+      readonly whenFull: "wait" | "refuse"
+      /** What becomes of an append that it leads to, and whether that shows at once or some operations later. */
       readonly fails: boolean
+      readonly isSlow: boolean
     }
+  /** A slow append ends. */
+  | { readonly op: "appendEnds" }
+  /** Nobody waits any more for one of the latest publishes. */
+  | { readonly op: "withdraw"; readonly back: number }
+  | { readonly op: "setCheckpoint"; readonly subscriber: number; readonly to: number }
   | { readonly op: "hello"; readonly producer: number; readonly session: number }
   | { readonly op: "subscribe"; readonly subscriber: number; readonly from: number; readonly resume: Resume }
   | { readonly op: "commit"; readonly subscriber: number; readonly share: number; readonly stale: boolean }
@@ -51,9 +59,18 @@ export const brokerOp: FastCheck.Arbitrary<BrokerOp> = FastCheck.oneof(
       ahead: FastCheck.constantFrom(0, 0, 0, 0, -1, -3, -40, 1),
       counts: FastCheck.array(FastCheck.constantFrom(1, 2, 5, 40, 90), { minLength: 1, maxLength: 3 }),
       positionEvery: FastCheck.constantFrom(1, 1, 2, 1_000),
-      fails: FastCheck.constantFrom(false, false, false, false, true)
+      whenFull: FastCheck.constantFrom("wait" as const, "wait" as const, "refuse" as const),
+      fails: FastCheck.constantFrom(false, false, false, false, true),
+      isSlow: FastCheck.boolean()
     })
   },
+  { weight: 3, arbitrary: FastCheck.record({ op: FastCheck.constant("appendEnds" as const) }) },
+  FastCheck.record({ op: FastCheck.constant("withdraw" as const), back: few }),
+  FastCheck.record({
+    op: FastCheck.constant("setCheckpoint" as const),
+    subscriber: few,
+    to: FastCheck.integer({ min: -2, max: 100 })
+  }),
   FastCheck.record({ op: FastCheck.constant("hello" as const), producer: few, session: few }),
   {
     weight: 2,
@@ -132,7 +149,11 @@ export class BrokerWorld {
   }
   private segments: ReadonlyArray<LogSegment> = []
   private oldest = offsetOf(0)
+  /** What becomes of the next append, and the one that has not ended. */
   private appendFails = false
+  private isSlow = false
+  private pending: ReadonlyArray<Take> | undefined
+  private groups: Array<Group> = []
   private subscriptions = new Map<number, number>()
   private nextId = 0
   private nowMs = 0
@@ -165,23 +186,52 @@ export class BrokerWorld {
   }
 
   run(ops: ReadonlyArray<BrokerOp>): this {
-    for (const op of ops) this.play.request(this.requestOf(op))
+    for (const op of ops) {
+      const request = this.requestOf(op)
+      if (request !== undefined) this.play.request(request)
+    }
+    this.isSlow = false
+    const last = this.endAppend()
+    if (last !== undefined) this.play.request(last)
     return this
   }
 
-  private requestOf(op: BrokerOp): BrokerRequest {
+  private endAppend(): BrokerRequest | undefined {
+    const takes = this.pending
+    this.pending = undefined
+    return takes && this.append(takes)
+  }
+
+  private requestOf(op: BrokerOp): BrokerRequest | undefined {
     const replyTo = this.nextId++
     switch (op.op) {
+      case "appendEnds":
+        return this.endAppend()
+      case "withdraw": {
+        const group = this.groups.at(-1 - op.back)
+        return group && { type: "Withdraw", group }
+      }
+      case "setCheckpoint":
+        return {
+          type: "SetCheckpoint",
+          replyTo,
+          subscriberId: subscriberOf(op.subscriber),
+          to: placeOf(op.to)
+        }
       case "publish":
-        this.appendFails = op.fails
+        if (this.pending === undefined) {
+          this.appendFails = op.fails
+          this.isSlow = op.isSlow
+        }
         return { type: "Publish", runs: this.publishRuns(op) }
       case "hello":
         return { type: "Hello", replyTo, session: op.session, producerId: producerOf(op.producer) }
       case "subscribe": {
         this.subscriptions.set(op.subscriber, replyTo)
-        const from: StartFrom = op.from === -1 ? "earliest" : op.from === -2 ? "latest" : offsetOf(op.from)
+        const { resume } = op
         const subscriberId = subscriberOf(op.subscriber)
-        return { type: "Subscribe", replyTo, subscription: replyTo, subscriberId, from, resume: op.resume }
+        const from = placeOf(op.from)
+        return { type: "Subscribe", replyTo, subscription: replyTo, subscriberId, from, resume }
       }
       case "leave":
         return { type: "Leave", ...this.holder(op.subscriber, false) }
@@ -219,20 +269,26 @@ export class BrokerWorld {
       }
     })
     const group: Group = { id: this.nextId++, runs }
+    this.groups.push(group)
     return runs.map((run, index) => ({
       group,
       index,
       session: op.session,
       count: run.payloads.length,
       bytes: runBytes(run),
+      whenFull: op.whenFull,
       producer: run.producer && { id: run.producer.id, firstSequence: run.producer.firstSequence }
     }))
   }
 
   private handle(command: BrokerCommand): ReadonlyArray<BrokerRequest | BrokerFact> {
     switch (command.type) {
-      case "appendBatches":
-        return [this.append(command.params.takes)]
+      case "appendBatches": {
+        const { takes } = command.params
+        if (!this.isSlow) return [this.append(takes)]
+        this.pending = takes
+        return []
+      }
       case "record": {
         const { fact } = command.params
         if (fact.type !== "BatchesAppended") {
@@ -260,7 +316,7 @@ export class BrokerWorld {
     }
   }
 
-  private append(takes: ReadonlyArray<Take>): BrokerRequest | BrokerFact {
+  private append(takes: ReadonlyArray<Take>): BrokerRequest {
     if (this.appendFails) {
       this.appendFails = false
       return { type: "AppendFailed", problem: "disk" }
@@ -272,7 +328,7 @@ export class BrokerWorld {
       this.extend(run.payloads.length, runBytes(run))
       return describeRun(firstOffset, run)
     })
-    return { type: "BatchesAppended", runs: [first!, ...rest] }
+    return { type: "Appended", runs: [first!, ...rest] }
   }
 
   private extend(count: number, bytes: number): void {
@@ -286,6 +342,7 @@ export class BrokerWorld {
   }
 }
 
+const placeOf = (n: number): StartFrom => (n === -1 ? "earliest" : n === -2 ? "latest" : offsetOf(n))
 export const producerOf = (n: number): ProducerId => ProducerId.make(`producer-${n}`)
 export const subscriberOf = (n: number): SubscriberId => SubscriberId.make(`subscriber-${n}`)
 const positionOf = (n: number): SourcePosition => `row ${n}` as SourcePosition
