@@ -12,6 +12,7 @@ import * as Scheduler from "../../src/layers/Scheduler.ts"
 import { acks } from "./Broker.acks.ts"
 import { fullLog } from "./Broker.full-log.ts"
 import { producers } from "./Broker.producers.ts"
+import { rewind } from "./Broker.rewind.ts"
 import { subscribers } from "./Broker.subscribers.ts"
 
 /** Names a guarantee and checks it against a fresh broker. */
@@ -42,5 +43,6 @@ export const brokerContract = <E>(
     describe("subscribers", () => subscribers(test))
     describe("acks and nacks", () => acks(test))
     describe("a full log", () => fullLog(test))
+    describe("operators", () => rewind(test))
   })
 }

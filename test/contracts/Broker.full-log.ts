@@ -84,7 +84,7 @@ const blocking = (test: Test): void => {
     Effect.gen(function* () {
       const subscription = yield* subscribe("s", { resume: "always" })
       const session = yield* hello("p")
-      const megabytes = new Uint8Array(12 * 1024 * 1024)
+      const megabytes = payload("x".repeat(9 * 1024 * 1024))
       const calls = Array.from({ length: 9 }, (_, sequence) => ({
         ...numbered(sequence, ["small"]),
         ...(sequence % 3 === 2 ? {} : { payloads: [megabytes] })
@@ -99,7 +99,7 @@ const blocking = (test: Test): void => {
       const receipts = yield* Fiber.join(publishing)
       expect(receipts.map(({ firstOffset }) => firstOffset)).toEqual(calls.map((_, sequence) => sequence))
     }),
-    { retentionBytes: 16 * 1024 * 1024 }
+    { retentionBytes: 12 * 1024 * 1024 }
   )
   test(
     "a hello fences what its producer has waiting, at once, whatever waits before it",

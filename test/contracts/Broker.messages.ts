@@ -1,4 +1,4 @@
-/** What tests of a broker publish, and how they read: payloads are short texts. */
+/** What tests of a broker publish, and how they read: payloads are short texts, as JSON, which every peer can be sent. */
 import { Effect } from "effect"
 import {
   Broker,
@@ -15,7 +15,9 @@ export type Received =
 
 export const producerId = (name: string): ProducerId => ProducerId.make(name)
 
-export const payload = (text: string): Uint8Array => new TextEncoder().encode(text)
+export const payload = (text: string): Uint8Array => new TextEncoder().encode(JSON.stringify(text))
+/** The text of a payload. */
+export const textOf = (payload: Uint8Array): string => JSON.parse(new TextDecoder().decode(payload))
 
 /** Payloads under sequences from `firstSequence` on; the position behind each is `at <sequence>`. */
 export const numbered = (firstSequence: number, texts: ReadonlyArray<string>): NumberedPayloads => ({
@@ -52,7 +54,7 @@ export const receive = (subscription: Subscription) =>
           ? [{ from: delivery.from, to: delivery.to }]
           : delivery.payloads.map((bytes, index) => ({
               offset: delivery.firstOffset + index,
-              text: new TextDecoder().decode(bytes)
+              text: textOf(bytes)
             }))
     )
   )

@@ -17,6 +17,7 @@ import {
   type Received,
   receive,
   subscribe,
+  textOf,
   turn
 } from "../contracts/Broker.messages.ts"
 import { scheduled, turns } from "./Turns.ts"
@@ -81,8 +82,6 @@ interface Witness {
   bytesMax: number
   steps: number
 }
-
-const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 
 /** A log that tells a witness what it was given, and how large it has been. */
 const witnessed = (log: OffsetLog["Type"], witness: Witness): OffsetLog["Type"] => ({

@@ -132,7 +132,7 @@ describe("a broker, as time goes by,", () => {
           {
             reason: "nacked",
             count: 1,
-            recent: [{ origin: "offset 0, refused 2 times by reader", input: "poison" }]
+            recent: [{ origin: "offset 0, refused 2 times by reader", input: '"poison"' }]
           }
         ])
       })

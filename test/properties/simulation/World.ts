@@ -2,6 +2,7 @@
 import { Effect, Exit, FastCheck, Scope } from "effect"
 import type { Broker } from "../../../src/layers/Broker.ts"
 import type { OffsetLog } from "../../../src/layers/OffsetLog.ts"
+import { textOf } from "../../contracts/Broker.messages.ts"
 import { type Ground, makeGround } from "../../layers/broker/Ground.ts"
 import type { Drawn } from "../Turns.ts"
 
@@ -34,8 +35,6 @@ export interface World {
 /** At any moment, until the next one. */
 export const pause = ({ random }: Pick<World, "random">, ms = 20): Effect.Effect<void> =>
   Effect.suspend(() => (random() < 0.5 ? Effect.yieldNow() : Effect.sleep(Math.ceil(random() * ms))))
-
-const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 
 /** A log that takes its time to append, and tells what was. */
 const witnessed =
