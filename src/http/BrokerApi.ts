@@ -1,6 +1,7 @@
 /** The contract of the broker's own HTTP API: what it holds, and how it is doing. Pure, as the gateway's. */
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "@effect/platform"
-import { BrokerHealth, BrokerReady, BrokerStatistics } from "./broker/Answers.ts"
+import { BrokerStatistics } from "../protocol/BrokerStatistics.ts"
+import { BrokerHealth, BrokerReady } from "./broker/Answers.ts"
 import { describeApi } from "./Document.ts"
 import { documented, operations } from "./OperationsApi.ts"
 import { InternalError, Unavailable } from "./Problem.ts"

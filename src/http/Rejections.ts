@@ -28,12 +28,6 @@ const RejectedForReason = Schema.Struct({
   })
 }).annotations({ identifier: "RejectedForReason", description: "What was rejected for one reason" })
 
-/** Counts by reason; only reasons that occurred. */
-export const RejectCounts = Schema.Record({ key: Schema.String, value: Schema.NonNegativeInt }).annotations({
-  description: "Rejected inputs of this process by reason; a reason that never occurred is left out",
-  examples: [{ bad_value: 3, sentinel: 1 }]
-})
-
 export const Rejections = Schema.Struct({
   total: Schema.NonNegativeInt.annotations({
     description: "Inputs that this process rejected since it started",

@@ -1,7 +1,8 @@
 /** What this process rejected, as the answers of every HTTP server of ours show it. */
 import { Effect } from "effect"
 import { Rejects } from "../layers/Rejects.ts"
-import type { RejectCounts, Rejections } from "./Rejections.ts"
+import type { RejectCounts } from "../protocol/Reject.ts"
+import type { Rejections } from "./Rejections.ts"
 
 /** The answer of `GET /rejects`. */
 export const rejections: Effect.Effect<Rejections, never, Rejects> = Effect.gen(function* () {

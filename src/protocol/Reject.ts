@@ -33,3 +33,9 @@ export const rejectReasons = [
 export const RejectReason = Schema.Literal(...rejectReasons)
 export type RejectReason = typeof RejectReason.Type
 export type RowRejectReason = (typeof rowRejectReasons)[number]
+
+/** Counts by reason; only reasons that occurred. */
+export const RejectCounts = Schema.Record({ key: Schema.String, value: Schema.NonNegativeInt }).annotations({
+  description: "Rejected inputs of this process by reason; a reason that never occurred is left out",
+  examples: [{ bad_value: 3, sentinel: 1 }]
+})

@@ -4,7 +4,12 @@ import type { BrokerStats, CheckpointStats } from "../../layers/Broker.ts"
 import { formatDuration } from "../../layers/settings/duration.ts"
 import { brokerTickMs } from "../../protocol/Limits.ts"
 import type { BrokerReady } from "./Answers.ts"
-import { secondsLeft } from "./Statistics.ts"
+
+/** Whole seconds for which an absent subscriber still holds something back; `undefined` where none are counted. */
+const secondsLeft = ({ holdsBackForMs }: CheckpointStats): number | undefined =>
+  holdsBackForMs === null || holdsBackForMs === Number.POSITIVE_INFINITY
+    ? undefined
+    : Math.ceil(holdsBackForMs / 1_000)
 
 /** A publish that waits for less is only waiting for its turn; more than a tick, as the time is known by ticks. */
 const momentMs = 2 * brokerTickMs

@@ -2,6 +2,7 @@
 import { HttpApiBuilder } from "@effect/platform"
 import { Clock, Effect, Layer, Option } from "effect"
 import { Broker } from "../../layers/Broker.ts"
+import { statisticsOf } from "../../layers/BrokerStatistics.ts"
 import { BrokerApi } from "../BrokerApi.ts"
 import { orUnavailable } from "../Dependencies.ts"
 import { exposition } from "../Metrics.ts"
@@ -10,10 +11,9 @@ import { checkReadiness } from "../ReadinessChecks.ts"
 import { rejectCounts, rejections } from "../RejectsHandlers.ts"
 import type { BrokerHealth, BrokerReady } from "./Answers.ts"
 import { heldBackBy, whyFull } from "./FullLog.ts"
-import { statistics } from "./Statistics.ts"
 
 const stats = Effect.gen(function* () {
-  const shown = statistics(yield* orUnavailable((yield* Broker).stats))
+  const shown = statisticsOf(yield* orUnavailable((yield* Broker).stats))
   return { ...shown, rejects: yield* rejectCounts }
 })
 

@@ -1,9 +1,9 @@
 /** What the gateway answers when all is well. Fields that the earlier system had keep its names. */
 import { Schema } from "effect"
+import { instant, number, text } from "../../protocol/Fields.ts"
+import { RejectCounts } from "../../protocol/Reject.ts"
 import { MetricObject } from "../../protocol/Sample.ts"
 import { aggregates, groupings } from "../../protocol/Window.ts"
-import { instant, number, text } from "../Fields.ts"
-import { RejectCounts } from "../Rejections.ts"
 
 const uuidExample = "GPU-5fd4f087-86f3-7a43-b711-4771313afc50"
 const metricExample = "DCGM_FI_DEV_GPU_UTIL"
