@@ -79,6 +79,11 @@ export const collectorCreditBytes = 16 * 1024 * 1024
 /** Writes to the store that a collector has under way. */
 export const collectorWritesMax = 2
 
+/** Size up to which records share a frame that a client of a broker publishes. */
+export const publishFrameBytes = 1024 * 1024
+/** Looks at a connection to a broker within the time after which it is taken for dead; a ping is sent at each quiet one. */
+export const silenceLooks = 3
+
 /** The wait before the first and before every later attempt of what failed; it doubles in between. */
 export const retryDelayMsMin = 100
 export const retryDelayMsMax = 10_000
