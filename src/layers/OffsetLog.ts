@@ -91,11 +91,11 @@ export class OffsetLog extends Context.Tag("telemetry/OffsetLog")<
     readonly logId: LogId
     /**
      * Returns when the records are as durable as the log makes them, all or none. They get the next offsets. One call at a
-     * time; reads and drops may go on meanwhile.
+     * time; reads and drops may go on meanwhile. A call that is interrupted goes on, or was never made: no record is half there.
      */
     readonly append: (runs: ReadonlyArray<RecordRun>) => Effect.Effect<void, AppendFailed>
     /**
-     * Records from an offset on; none at the end of the log. Where that offset was dropped, from the oldest retained on:
+     * Records from an offset on, up to `readableEnd`; none there. Where that offset was dropped, from the oldest retained on:
      * the slice says where it starts.
      */
     readonly read: (from: Offset, limits: ReadLimits) => Effect.Effect<LogSlice, ReadFailed>
