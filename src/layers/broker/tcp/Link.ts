@@ -163,12 +163,15 @@ export class Link {
   }
 
   private takeError(error: ErrorAnswer): void {
-    if (error.correlation !== "" && !error.unsolicited) this.answer(Number(error.correlation), error)
-    else {
-      // Where the connection is closed next, this is why.
-      if (error.subscriberId === undefined) this.farewell = wordsOf(error)
-      this.listener.told(error)
+    if (!error.unsolicited) {
+      // Answers come in order, so that one of a broker which repeats no correlation belongs to the oldest request.
+      const oldest = this.pending.keys().next().value
+      this.answer(error.correlation === "" ? (oldest ?? 0) : Number(error.correlation), error)
+      return
     }
+    // Where the connection is closed next, this is why.
+    if (error.subscriberId === undefined) this.farewell = wordsOf(error)
+    this.listener.told(error)
   }
 
   private answer(correlation: number, answer: LinkAnswer): void {

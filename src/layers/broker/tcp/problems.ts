@@ -1,16 +1,23 @@
 /** What goes wrong with a connection, in words for whoever has to mend it. */
 
 /** An error of a socket, by its code; what it says itself where the code is none of these. */
-export const socketProblem = (
-  error: Error & { readonly code?: string },
-  at: string,
-  host: string
-): string => {
+export const socketProblem = (error: SocketError, at: string, host: string): string => {
   const { code = "" } = error
   const known = problems[code]
   if (known !== undefined) return known(at, host)
-  if (code.startsWith("ERR_SSL_") || code === "EPROTO") return `TLS with ${at} fails: ${error.message}`
-  return `the connection to ${at} fails: ${error.message}`
+  if (!code.startsWith("ERR_SSL_") && code !== "EPROTO") {
+    return `the connection to ${at} fails: ${error.message || code}`
+  }
+  const reason = error.reason ?? /:SSL routines:[^:]*:([^:]+):/.exec(error.message)?.[1] ?? error.message
+  return (
+    tlsProblems.find(([pattern]) => pattern.test(reason))?.[1](at, host) ?? `TLS with ${at} fails: ${reason}`
+  )
+}
+
+interface SocketError extends Error {
+  readonly code?: string
+  /** What OpenSSL says. */
+  readonly reason?: string
 }
 
 type Words = (at: string, host: string) => string
@@ -37,16 +44,14 @@ const problems: Readonly<Record<string, Words>> = {
   CERT_HAS_EXPIRED: (at) => `the certificate of ${at} has expired`,
   CERT_NOT_YET_VALID: (at) => `the certificate of ${at} is not valid yet`,
   ERR_TLS_CERT_ALTNAME_INVALID: (at, host) =>
-    `the certificate of ${at} is for other names than ${host} (a servername can be set)`,
-  ERR_SSL_WRONG_VERSION_NUMBER: (at) => `${at} does not speak TLS`,
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: (at) => `${at} does not speak TLS`,
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: (at) => `${at} asks for a client certificate`,
-  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: clientCertificate,
-  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: clientCertificate,
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: clientCertificate,
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: clientCertificate,
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: clientCertificate
+    `the certificate of ${at} is for other names than ${host} (a servername can be set)`
 }
+
+const tlsProblems: ReadonlyArray<readonly [reason: RegExp, Words]> = [
+  [/wrong version number|packet length too long|unknown protocol/, (at) => `${at} does not speak TLS`],
+  [/certificate required/, (at) => `${at} asks for a client certificate`],
+  [/alert (handshake failure|bad certificate|certificate|unknown ca)/, clientCertificate]
+]
 
 /** Bytes that began where a frame should: what sent them is no broker, and perhaps its protocol can be told. */
 export const strangerProblem = (first: Uint8Array, at: string): string => {
