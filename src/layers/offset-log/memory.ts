@@ -6,10 +6,10 @@ import {
   OffsetLog,
   type ReadLimits,
   type RecordRun,
-  recordBytes,
   runBytes,
   sliceRun
 } from "../OffsetLog.ts"
+import { fitting, lastAtOrBelow } from "./taking.ts"
 
 export class MemoryLogConfig extends Context.Tag("telemetry/MemoryLogConfig")<
   MemoryLogConfig,
@@ -50,37 +50,6 @@ const emptySegment = (first: number, nowMs: number): Segment => ({
   firsts: [],
   appendedMs: []
 })
-
-/** Index of the last of some ascending offsets that is not above `offset`. */
-const lastAtOrBelow = (firsts: ReadonlyArray<number>, offset: number): number => {
-  let low = 0
-  let high = firsts.length - 1
-  while (low < high) {
-    const middle = (low + high + 1) >> 1
-    if (firsts[middle]! <= offset) low = middle
-    else high = middle - 1
-  }
-  return low
-}
-
-/** How many records of a run, from an index on, fit into the limits; the first one does where nothing was read yet. */
-const fitting = (
-  run: RecordRun,
-  from: number,
-  limits: ReadLimits,
-  readBefore: number,
-  bytesBefore: number
-) => {
-  const recordsMax = Math.min(run.payloads.length - from, limits.recordsMax - readBefore)
-  let bytes = 0
-  let count = 0
-  for (; count < recordsMax; count++) {
-    const next = recordBytes(run, from + count)
-    if (readBefore + count > 0 && bytesBefore + bytes + next > limits.bytesMax) break
-    bytes += next
-  }
-  return { count, bytes }
-}
 
 const make = Effect.gen(function* () {
   const { segmentBytes, segmentMs } = yield* MemoryLogConfig

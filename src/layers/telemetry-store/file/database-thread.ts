@@ -1,10 +1,10 @@
 /**
  * The program of a thread that has the file open: it answers one request after the other, until it is told to close.
  *
- * It knows nothing of Effect, so that it starts quickly, and is the only thing that loads the database.
+ * It knows nothing of Effect, so that it starts quickly, and alone has the store's database open.
  */
 import { parentPort, workerData } from "node:worker_threads"
-import { type Connection, lockDirectory, openReader, openWriter } from "./database.ts"
+import { type Connection, lockStore, openReader, openWriter } from "./database.ts"
 import {
   buffersOf,
   type Columns,
@@ -70,7 +70,7 @@ const open = (): { readonly answering: Answering; readonly close: () => void } =
     const connection = openReader(directory)
     return { answering: answerAsReader(new Reader(connection)), close: () => connection.close() }
   }
-  const lock = lockDirectory(directory)
+  const lock = lockStore(directory)
   let connection: Connection
   try {
     connection = openWriter(directory)

@@ -5,9 +5,9 @@
  * a walk of the index over time, which holds all of a sample. Texts that are compared are stored as `textKey`; the view `telemetry` shows all of it
  * as people would want to read it. `user_version` tells later versions which tables these are.
  */
-import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import Database from "libsql"
+import { lockDirectory } from "../../DirectoryLock.ts"
 
 export type Connection = Database.Database
 
@@ -52,11 +52,8 @@ const schema = `
 `
 
 export const fileIn = (directory: string): string => join(directory, "telemetry.sqlite")
-const lockIn = (directory: string): string => join(directory, "telemetry.lock")
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
-
-const isBusy = (cause: unknown): boolean => /database is (locked|busy)/.test(messageOf(cause))
 
 const singleNumber = (connection: Connection, pragma: string): number =>
   (connection.prepare(`PRAGMA ${pragma}`).raw().all() as Array<[number]>)[0]![0]
@@ -69,26 +66,9 @@ const connect = (file: string, timeout: number): Connection => {
   }
 }
 
-/**
- * Makes the folder ours until the process ends, however it does: the operating system drops the lock that a transaction has
- * on a file of its own.
- */
-export const lockDirectory = (directory: string): Connection => {
-  try {
-    mkdirSync(directory, { recursive: true })
-  } catch (cause) {
-    throw new Error(`the folder can't be made: ${messageOf(cause)}`)
-  }
-  const lock = connect(lockIn(directory), 0)
-  try {
-    lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
-  } catch (cause) {
-    lock.close()
-    if (isBusy(cause)) throw new Error("another process uses this folder")
-    throw cause
-  }
-  return lock
-}
+/** Makes the folder ours until the process ends, however it does. */
+export const lockStore = (directory: string): { readonly close: () => void } =>
+  lockDirectory(directory, "telemetry.lock")
 
 /** Whether there is a file of ours, that this version can read; fails where it is anything else but an empty one. */
 const hasTables = (connection: Connection): boolean => {
