@@ -78,6 +78,40 @@ describe("a subscriber", () => {
       )
   })
 
+  it("that asks for the oldest by its offset gets what it asked for", () => {
+    broker()
+      .given(appended(0, 5))
+      .when({ ...subscribe(1, "never"), from: offsetOf(0) })
+      .then(open(1, 0))
+  })
+
+  it("is sent elsewhere by an operator, which ends its subscription; one without a checkpoint is not known", () => {
+    const set = { type: "SetCheckpoint" as const, replyTo: 8, subscriberId: collector, to: offsetOf(1) }
+    const fact = {
+      type: "CheckpointSet" as const,
+      subscriberId: collector,
+      offset: offsetOf(1),
+      atMs: startMs
+    }
+    broker()
+      .given(appended(0, 5), subscribe(1), opened(2))
+      .when(set)
+      .then(
+        { type: "endSubscription", params: { subscription: 1, reason: "checkpoint_set" } },
+        { type: "record", params: { fact } }
+      )
+      .when(fact)
+      .then({ type: "answerSetCheckpoint", params: { replyTo: 8, offset: offsetOf(1) } })
+      .when(commit(1, 4))
+      .then({ type: "refuseCommit", params: { replyTo: 9, reason: "not_holder" } })
+      .when(subscribe(2))
+      .then(open(2, 1))
+    broker()
+      .given(appended(0, 5), subscribe(1, "never"))
+      .when(set)
+      .then({ type: "refuseSetCheckpoint", params: { replyTo: 8, reason: "unknown_subscriber" } })
+  })
+
   it("commits as long as it holds the subscription, and never lowers its checkpoint", () => {
     broker()
       .given(appended(0, 5), subscribe(1, "never"))

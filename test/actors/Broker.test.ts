@@ -30,6 +30,7 @@ import {
   settle,
   startMs,
   streamer,
+  tick,
   wake
 } from "./BrokerStory.ts"
 
@@ -97,6 +98,16 @@ describe("a publish", () => {
       .then(settle({ _tag: "Refused", reason: "log_failed", problem: "disk full" }))
       .when(publish(numbered(0, 2)))
       .then(append(0))
+  })
+})
+
+describe("a publish that repeats one which could not be appended", () => {
+  it("is refused with it", () => {
+    const refused = { _tag: "Refused" as const, reason: "log_failed" as const, problem: "disk full" }
+    broker()
+      .given(publish(numbered(0, 2), numbered(0, 2, { index: 1 })))
+      .when({ type: "AppendFailed", problem: "disk full" })
+      .then(settle(refused, refused))
   })
 })
 
@@ -182,6 +193,9 @@ describe("sessions that were forgotten, of too many,", () => {
       .then(settle({ _tag: "Refused", reason: "fenced" }))
       .when(publish(run(1, { session: producersPrunedAt + 10, producer })))
       .then(append(0))
+    // The latest are those that are kept.
+    const latest = { id: ProducerId.make(`producer-${producersPrunedAt - 1}`), firstSequence: 0 }
+    story.when(publish(run(1, { session: producersPrunedAt + 8, producer: latest, index: 1 }))).then()
   })
 })
 
@@ -225,6 +239,24 @@ describe("a log that is full", () => {
           ]
         }
       })
+  })
+
+  it("counts since when it is full by the publish that waits first", () => {
+    const story = full().given(publish(run(10), run(60, { index: 1 })), tick(60_000), committed(60))
+    story.given({ type: "LogMeasured", bounds: dropped })
+    expect(story.snapshot.context.volatile.fullSinceMs).toBe(startMs + 60_000)
+  })
+
+  it("is looked at again when whoever holds it back unsubscribes", () => {
+    const holding = { subscription: 1, subscriberId: collector }
+    full()
+      .given(
+        { type: "Subscribe", replyTo: 1, ...holding, from: "earliest", resume: "always" },
+        publish(run(10))
+      )
+      .given({ type: "Unsubscribe", replyTo: 2, ...holding })
+      .when({ type: "CheckpointsForgotten", subscriberIds: [collector] })
+      .then({ type: "answerUnsubscribe", params: { replyTo: 2 } }, measure)
   })
 
   it("is measured again when an append has ended that left something waiting, but for the rest of what failed", () => {

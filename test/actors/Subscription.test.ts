@@ -133,6 +133,18 @@ describe("a subscription", () => {
       .then(allow(8))
   })
 
+  it("knows by a gap how far the log has grown at least, so that it goes on before it is told", () => {
+    subscription(0, 4)
+      .given({ type: "RangeMissing", oldest: offsetOf(8) })
+      .when(grew(9))
+      .then(deliver(8, 4, 400))
+    subscription(0, 4)
+      .when({ type: "RangeMissing", oldest: offsetOf(8) })
+      .then({ type: "tellGap", params: { from: offsetOf(0), to: offsetOf(8) } })
+      .when(grew(4))
+      .then()
+  })
+
   it("refuses an acknowledgement of what was not delivered", () => {
     subscription(0, 20)
       .given(delivered(0, 4, 40))
@@ -258,5 +270,45 @@ describe("a message that is refused", () => {
       .then(allow(3))
       .when(fired(1_000))
       .then()
+  })
+
+  it("is not taken where it would stand apart from too many others", () => {
+    subscription(0, 8, { creditMessages: 8, deliveryMessagesMax: 8, ackedRangesMax: 1 })
+      .given(delivered(0, 8, 80))
+      .when(refuse(1))
+      .then(refused("too_many_ahead"))
+      .when(refuse(0))
+      .then(arm(1_000), allow(0))
+  })
+  it("is followed by the next that is due where the log has dropped it", () => {
+    subscription(0, 4)
+      .given(delivered(0, 4, 40), refuse(0), refuse(1), fired(1_000))
+      .when({ type: "RedeliveryMissing", offset: offsetOf(0) })
+      .then({ type: "tellGap", params: { from: offsetOf(0), to: offsetOf(1) } }, redeliver(1))
+  })
+  it("has the timer armed for the next of several", () => {
+    subscription(0, 4)
+      .given(delivered(0, 4, 40), refuse(0), refuse(1, 300), refuse(2, 600))
+      .when(fired(1_000))
+      .then(arm(300), redeliver(0))
+  })
+})
+
+describe("a delivery", () => {
+  it("gives its bytes back, where it is large, without what came behind it", () => {
+    subscription(0, 20, { creditMessages: 20, creditBytes: 70_000, deliveryBytesMax: 70_000 })
+      .given(delivered(0, 4, 69_990))
+      .when(delivered(4, 5, 10))
+      .then()
+      .when(acknowledgeBelow(4))
+      .then(allow(4), deliver(5, 4, 69_990))
+  })
+  it("gives its bytes back by itself where a gap sets it apart", () => {
+    subscription(0, 20, { creditBytes: 50 })
+      .given(delivered(0, 4, 40), { type: "RangeMissing", oldest: offsetOf(8) })
+      .when(delivered(8, 9, 10))
+      .then()
+      .when(acknowledgeBelow(4))
+      .then(allow(4), deliver(9, 4, 40))
   })
 })

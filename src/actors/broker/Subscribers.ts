@@ -21,6 +21,16 @@ const roomForCheckpoint = ({ recoverable, volatile }: BrokerContext): "free" | "
     ? "free"
     : Option.getOrElse(longestAway(recoverable.checkpoints, volatile), () => "full" as const)
 
+/** What it takes to forget a checkpoint that makes room. */
+const forgetting = (subscriberId: SubscriberId) =>
+  [
+    {
+      type: "record",
+      params: { fact: { type: "CheckpointsForgotten", subscriberIds: [subscriberId] } }
+    },
+    { type: "tellForgotten", params: { subscriberIds: [subscriberId] } }
+  ] as const
+
 export const subscribers = handling({
   on: {
     Subscribe: {
@@ -49,13 +59,7 @@ export const subscribers = handling({
           enqueue({ type: "openSubscription", params: opening })
           return
         }
-        if (room !== "free") {
-          enqueue({
-            type: "record",
-            params: { fact: { type: "CheckpointsForgotten", subscriberIds: [room] } }
-          })
-          enqueue({ type: "tellForgotten", params: { subscriberIds: [room] } })
-        }
+        if (room !== "free") for (const command of forgetting(room)) enqueue(command)
         const { nowMs: atMs } = volatile
         enqueue({
           type: "record",
@@ -98,13 +102,7 @@ export const subscribers = handling({
           enqueue({ type: "refuseCommit", params: { replyTo, reason: "too_many_checkpoints" } })
           return
         }
-        if (room !== "free") {
-          enqueue({
-            type: "record",
-            params: { fact: { type: "CheckpointsForgotten", subscriberIds: [room] } }
-          })
-          enqueue({ type: "tellForgotten", params: { subscriberIds: [room] } })
-        }
+        if (room !== "free") for (const command of forgetting(room)) enqueue(command)
         const { nowMs: atMs } = volatile
         enqueue.assign({ volatile: { ...volatile, committing: { replyTo, offset } } })
         enqueue({ type: "record", params: { fact: { type: "OffsetCommitted", subscriberId, offset, atMs } } })
