@@ -60,7 +60,15 @@ export class Transport {
     })
     this.socket.on("data", (chunk) => this.receive(chunk))
     this.socket.on("error", (error) => this.end(socketProblem(error, this.at, tls?.servername ?? host)))
-    this.socket.on("close", () => this.end(`${this.at} has closed the connection`))
+    this.socket.on("close", () => this.end(this.closedProblem))
+  }
+
+  private get closedProblem(): string {
+    const closed = `${this.at} has closed the connection`
+    // A server that checks it after the handshake can't say so.
+    return this.framesSeen || this.config.tls?.certificate === undefined
+      ? closed
+      : `${closed} at once; it may not accept the client certificate`
   }
 
   send(frame: Uint8Array): void {
