@@ -110,6 +110,8 @@ export class OffsetLog extends Context.Tag("telemetry/OffsetLog")<
     readonly offsetAt: (atMs: number) => Effect.Effect<Offset, ReadFailed>
     /** Drops the segments that lie wholly below an offset, the active one too where all of it does. */
     readonly dropBefore: (offset: Offset) => Effect.Effect<LogBounds>
+    /** Returns when all that was appended outlives a loss of power, also where an append returns before that. */
+    readonly sync: Effect.Effect<void, AppendFailed>
     readonly bounds: Effect.Effect<LogBounds>
     readonly stats: Effect.Effect<LogStats>
   }

@@ -125,7 +125,9 @@ const makeHandlers =
       refuseSetCheckpoint: refuse,
       record: ({ fact }) => [fact],
       measureLog: () => measured,
-      saveSnapshot: ({ state }) => Effect.as(Effect.orDie(journal.snapshot(state)), noEvents),
+      // It must not know more than the log does after a loss of power: producers would leave out what was lost.
+      saveSnapshot: ({ state }) =>
+        Effect.zipRight(Effect.ignore(log.sync), Effect.as(Effect.orDie(journal.snapshot(state)), noEvents)),
       dropBefore: ({ offset }) =>
         Effect.map(log.dropBefore(offset), (bounds) => [{ type: "LogMeasured" as const, bounds }]),
       tellForgotten: (forgotten) =>

@@ -149,6 +149,7 @@ const make = Effect.gen(function* () {
     // An append returns when its records may be read.
     onReadable: () => Effect.void,
     offsetAt: (atMs) => Effect.sync(() => offsetAt(atMs)),
+    sync: Effect.void,
     bounds: Effect.sync(bounds),
     stats: Effect.sync(() => ({ problem: null, appends, appendedBytes, syncs: 0, recovery: null }))
   })

@@ -135,6 +135,7 @@ const make = Effect.gen(function* () {
         yield* remove(state.dropBefore(offset))
         return state.bounds
       }),
+    sync: Effect.mapError(writer.sync, appendFailed),
     bounds: Effect.sync(() => state.bounds),
     stats: Effect.sync(() => {
       const { problem, appends, appendedBytes, syncs } = state
