@@ -6,6 +6,7 @@
  * fiber is interrupted: what it does to the file happens either way.
  */
 import * as fs from "node:fs"
+import { dirname } from "node:path"
 import { Context, Effect, Layer, Schema } from "effect"
 
 /** An operation on a file failed; `code` is the operating system's (`ENOSPC`, `EIO`), or the name of what went wrong. */
@@ -56,6 +57,30 @@ export class Files extends Context.Tag("telemetry/Files")<
     readonly syncDirectory: (path: string) => Effect.Effect<void, FileFailed>
   }
 >() {}
+
+/** What a file is called until it is whole; those of an interrupted attempt are to be removed. */
+export const unfinishedExtension = ".new"
+
+/**
+ * Makes a file that is there whole or not at all, in place of one that has its name, by `fill`; answers it open to be
+ * written on. Where it fails at the very end, the name may have been given already.
+ */
+export const makeWhole = <E, R>(
+  path: string,
+  fill: (file: OpenFile) => Effect.Effect<void, E, R>
+): Effect.Effect<OpenFile, E | FileFailed, R | Files> =>
+  Effect.gen(function* () {
+    const files = yield* Files
+    const unfinished = path + unfinishedExtension
+    const file = yield* files.open(unfinished, "create")
+    yield* fill(file).pipe(
+      Effect.zipRight(file.datasync),
+      Effect.zipRight(files.rename(unfinished, path)),
+      Effect.zipRight(files.syncDirectory(dirname(path))),
+      Effect.tapError(() => Effect.zipRight(file.close, Effect.ignore(files.remove(unfinished))))
+    )
+    return { ...file, path }
+  }).pipe(Effect.uninterruptible)
 
 type Callback<A> = (cause: NodeJS.ErrnoException | null, result: A) => void
 

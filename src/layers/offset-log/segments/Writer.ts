@@ -6,13 +6,12 @@
  * into that.
  */
 import { Clock, Effect } from "effect"
-import { FileFailed, Files, type OpenFile } from "../../Files.ts"
+import { FileFailed, Files, makeWhole, type OpenFile } from "../../Files.ts"
 import type { RecordRun } from "../../OffsetLog.ts"
 import { type BatchHeader, encodeBatch, encodeFileHeader, encodeMark, fileHeaderBytes } from "./format.ts"
 import { writeIndex } from "./index-file.ts"
 import type { LogState } from "./LogState.ts"
 import { makeSegmentFile } from "./recovery.ts"
-import { makeFile } from "./replacing.ts"
 import { type Extent, Segment, segmentPath } from "./Segment.ts"
 
 /** Bytes that are not on the disk yet at which an append waits for them to be. */
@@ -197,6 +196,8 @@ export class Writer {
       const closed = state.active
       const synced = yield* Effect.either(self.syncNow)
       if (synced._tag === "Left" && state.config.fsync !== "never") return yield* self.replace
+      // Its name may have been given although it failed: nothing may be written before that any more.
+      self.isBroken = true
       const file = yield* makeSegmentFile(state.directory, closed.end.next, state.identity)
       yield* self.file.close
       self.begin(file, new Segment(state.directory, closed.end.next))
@@ -227,7 +228,7 @@ export class Writer {
       const { directory, identity, active: ended } = state
       const base = ended.committed.next
       const segment = new Segment(directory, base)
-      const file = yield* makeFile(segmentPath(directory, base), (file) =>
+      const file = yield* makeWhole(segmentPath(directory, base), (file) =>
         Effect.gen(function* () {
           yield* file.write(encodeFileHeader({ ...identity, base }), 0)
           for (const { runs, appendedMs } of self.unsynced) {

@@ -13,8 +13,7 @@
  */
 import { crc32c } from "@node-rs/crc32"
 import { Effect } from "effect"
-import { type FileFailed, Files } from "../../Files.ts"
-import { unfinishedExtension } from "./replacing.ts"
+import { type FileFailed, Files, unfinishedExtension } from "../../Files.ts"
 import { Segment } from "./Segment.ts"
 
 const magic = Buffer.from("GPULOGIX", "latin1")

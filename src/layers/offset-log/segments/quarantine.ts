@@ -1,6 +1,6 @@
 /** What is kept of a damaged segment: everything that is whole, with marks in place of what is lost. */
 import { Clock, Effect } from "effect"
-import { type FileFailed, Files, type OpenFile } from "../../Files.ts"
+import { type FileFailed, Files, makeWhole, type OpenFile } from "../../Files.ts"
 import {
   batchHeaderBytes,
   encodeFileHeader,
@@ -9,7 +9,6 @@ import {
   type LogIdentity,
   writeBatchHeader
 } from "./format.ts"
-import { makeFile } from "./replacing.ts"
 import type { Segment } from "./Segment.ts"
 import type { Behind, Damage, FoundBatch } from "./scan.ts"
 
@@ -80,7 +79,7 @@ export const quarantine = (salvage: Salvage): Effect.Effect<string, FileFailed, 
       (copied) => copied.datasync,
       (copied) => copied.close
     )
-    const whole = yield* makeFile(path, (to) => writeWhole(salvage, to))
+    const whole = yield* makeWhole(path, (to) => writeWhole(salvage, to))
     yield* whole.close
     return aside
   })

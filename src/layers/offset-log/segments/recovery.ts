@@ -8,13 +8,12 @@ import { randomBytes, randomUUID } from "node:crypto"
 import { join } from "node:path"
 import { Clock, Effect } from "effect"
 import { LogId } from "../../../protocol/Log.ts"
-import { type FileFailed, Files, type OpenFile } from "../../Files.ts"
+import { type FileFailed, Files, makeWhole, type OpenFile, unfinishedExtension } from "../../Files.ts"
 import type { LogRecovery } from "../../OffsetLog.ts"
 import { decodeFileHeader, encodeFileHeader, fileHeaderBytes, type LogIdentity } from "./format.ts"
 import { readIndex, writeIndex } from "./index-file.ts"
 import { LogDamaged } from "./LogDamaged.ts"
 import { quarantine } from "./quarantine.ts"
-import { makeFile, unfinishedExtension } from "./replacing.ts"
 import { baseOfName, Segment, segmentPath } from "./Segment.ts"
 import { type Damage, type ScanOptions, scanBehind, scanIntact } from "./scan.ts"
 
@@ -42,11 +41,11 @@ export const makeSegmentFile = (
   base: number,
   identity: LogIdentity
 ): Effect.Effect<OpenFile, FileFailed, Files> =>
-  makeFile(segmentPath(directory, base), (file) => file.write(encodeFileHeader({ ...identity, base }), 0))
+  makeWhole(segmentPath(directory, base), (file) => file.write(encodeFileHeader({ ...identity, base }), 0))
 
 const writeIdentity = (directory: string, identity: LogIdentity) =>
   Effect.flatMap(
-    makeFile(identityPath(directory), (file) => file.write(encodeFileHeader({ ...identity, base: 0 }), 0)),
+    makeWhole(identityPath(directory), (file) => file.write(encodeFileHeader({ ...identity, base: 0 }), 0)),
     (file) => file.close
   )
 
