@@ -6,7 +6,7 @@
  * nothing is left. A handler either ends at once and returns events, or starts work in the background whose outcome comes
  * back as a request (`actor.send`). Nobody is answered before the fact is durable: answers are commands of facts.
  *
- * If the loop ends for any reason, a defect, a journal that fails or the end of the scope, every open and every later
+ * If the loop ends for any reason, a defect, a journal that fails (unless the machine handles that) or the end of the scope, every open and every later
  * `ask` fails with `ActorStopped` instead of hanging.
  */
 import { Cause, Deferred, Effect, Exit, Schema, type Scope } from "effect"
@@ -69,8 +69,10 @@ export interface ActorOptions<Snapshot, Event extends AnyEvent, Command extends 
   /** Where to start, and what is to be done first. */
   readonly initial: readonly [Snapshot, ReadonlyArray<Command>]
   readonly isFact: (event: Event) => boolean
-  /** Makes facts durable; what it fails with ends the actor, and the snapshot is dropped. */
+  /** Makes facts durable. What it fails with drops the new snapshot: the facts did not happen. */
   readonly journal: (facts: ReadonlyArray<Event>, next: Snapshot) => Effect.Effect<void, unknown>
+  /** What the actor is told when that failed. Without it, it ends. */
+  readonly journalFailed?: (error: unknown) => Event
   readonly handlers: (self: Actor<Snapshot, Event>) => Handlers<Command, Event>
 }
 
@@ -150,7 +152,15 @@ export const makeLoop: Effect.Effect<ActorLoop, never, Scope.Scope> = Effect.gen
 
 const spawnIn = <Snapshot, Event extends AnyEvent, Command extends AnyCommand>(
   schedule: (turn: Turn) => void,
-  { name, stepper, initial, isFact, journal, handlers: makeHandlers }: ActorOptions<Snapshot, Event, Command>
+  {
+    name,
+    stepper,
+    initial,
+    isFact,
+    journal,
+    journalFailed,
+    handlers: makeHandlers
+  }: ActorOptions<Snapshot, Event, Command>
 ): Effect.Effect<Actor<Snapshot, Event>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const stopped = yield* Deferred.make<ActorStopped>()
@@ -191,7 +201,14 @@ const spawnIn = <Snapshot, Event extends AnyEvent, Command extends AnyCommand>(
           snapshot = next
           return due
         }
-        return facts.length === 0 ? Effect.sync(adopted) : Effect.map(journal(facts, next), adopted)
+        if (facts.length === 0) return Effect.sync(adopted)
+        return Effect.matchEffect(journal(facts, next), {
+          onSuccess: () => Effect.sync(adopted),
+          onFailure: (error) =>
+            journalFailed === undefined
+              ? Effect.fail(error)
+              : adopt([...events.filter((event) => !isFact(event)), journalFailed(error)])
+        })
       })
 
     const stop = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>

@@ -112,6 +112,28 @@ describe("a subscriber", () => {
       .then({ type: "refuseSetCheckpoint", params: { replyTo: 8, reason: "unknown_subscriber" } })
   })
 
+  it("is told where what it asked for can't be made durable, and it has not happened", () => {
+    const failed = { type: "JournalFailed" as const, problem: "no space" }
+    const told = (replyTo: number) => ({
+      type: "failAsked" as const,
+      params: { replyTos: [replyTo], problem: "no space" }
+    })
+    const opening = broker().given(appended(0, 5), subscribe(1))
+    opening
+      .when(failed)
+      .then(told(1))
+      .when(commit(1, 3))
+      .then({ type: "refuseCommit", params: { replyTo: 9, reason: "not_holder" } })
+    const committing = broker().given(appended(0, 5), subscribe(1), opened(2), commit(1, 3))
+    committing
+      .when(failed)
+      .then(told(9))
+      .when(failed)
+      .then()
+      .when(commit(1, 3))
+      .then({ type: "record", params: { fact: committed(3) } })
+  })
+
   it("commits as long as it holds the subscription, and never lowers its checkpoint", () => {
     broker()
       .given(appended(0, 5), subscribe(1, "never"))

@@ -11,6 +11,7 @@ type Request =
   | { readonly type: "Add"; readonly replyTo: number; readonly n: number }
   /** Is never answered. */
   | { readonly type: "Ponder" }
+  | { readonly type: "NotKept"; readonly replyTo: number }
   | { readonly type: "BreakHandler" }
   | { readonly type: "BreakGuard" }
 
@@ -43,6 +44,11 @@ const counterStepper = stepper(
           enqueue({ type: "answer", params: { replyTo, total } })
         })
       },
+      NotKept: {
+        actions: enqueueActions(({ context, event: { replyTo }, enqueue }) =>
+          enqueue({ type: "answer", params: { replyTo, total: context.recoverable.total } })
+        )
+      },
       BreakHandler: { actions: { type: "break", params: undefined } },
       BreakGuard: {
         guard: () => {
@@ -57,6 +63,8 @@ type Counter = Actor<ReturnType<typeof counterStepper.initial>[0], Request | Fac
 interface World {
   readonly name: string
   readonly journal: (fact: Fact) => Effect.Effect<void, unknown>
+  /** What the counter is told when a fact was not kept; where there is nothing, it ends. */
+  readonly journalFailed?: () => Request
   readonly begin: Effect.Effect<void>
   /** Every number that was added, in the order in which the handler saw them. */
   readonly handled: (n: number) => void
@@ -64,13 +72,14 @@ interface World {
 const calm: World = { name: "counter", journal: () => Effect.void, begin: Effect.void, handled: () => {} }
 
 const spawnCounter = (world: Partial<World> = {}, spawnIn: typeof spawn = spawn) => {
-  const { name, journal, begin, handled } = { ...calm, ...world }
+  const { name, journal, journalFailed, begin, handled } = { ...calm, ...world }
   return spawnIn({
     name,
     stepper: counterStepper,
     initial: counterStepper.initial(undefined),
     isFact: (event: Request | Fact) => event.type === "Added",
     journal: (facts) => Effect.forEach(facts as ReadonlyArray<Fact>, journal, { discard: true }),
+    ...(journalFailed === undefined ? {} : { journalFailed }),
     handlers: (self: Counter) => ({
       begin: () => Effect.as(begin, noEvents),
       record: ({ fact }) =>
@@ -131,6 +140,21 @@ describe("an answer", () => {
       yield* gate.open
       expect(yield* Fiber.join(asked)).toBe(5)
       expect(totalOf(counter)).toBe(5)
+    })
+  )
+})
+
+describe("a fact that the journal does not take", () => {
+  it.scoped("has not happened; a machine that is told so goes on", () =>
+    Effect.gen(function* () {
+      const counter = yield* spawnCounter({
+        journal: ({ n }) => (n === 2 ? Effect.fail("disk full") : Effect.void),
+        journalFailed: () => ({ type: "NotKept", replyTo: 1 })
+      })
+      expect(yield* add(counter, 1)).toBe(1)
+      expect(yield* add(counter, 2), "of the total before").toBe(1)
+      expect(totalOf(counter)).toBe(1)
+      expect(yield* add(counter, 4)).toBe(5)
     })
   )
 })

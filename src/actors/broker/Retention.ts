@@ -86,6 +86,15 @@ export const retention = handling({
         enqueue({ type: "measureLog", params: undefined })
       })
     },
+    // The next tick tries again; until then what does not wait has no room.
+    SaveFailed: {
+      actions: [
+        enqueueActions(({ context: { volatile }, enqueue }) =>
+          enqueue.assign({ volatile: { ...volatile, savedEnd: offsetOf(0) } })
+        ),
+        admitLast
+      ]
+    },
     LogMeasured: {
       actions: [
         enqueueActions(({ context: { volatile }, event: { bounds }, enqueue }) => {
@@ -99,11 +108,10 @@ export const retention = handling({
           const point = dropPoint(bounds, wantedOf(context, recoverable.nextOffset))
           if (point !== undefined || isSegmentUnsaved(bounds, volatile)) {
             enqueue.assign({ volatile: { ...volatile, savedEnd: recoverable.nextOffset } })
-            enqueue({ type: "saveSnapshot", params: { state: recoverable } })
+            enqueue({ type: "saveSnapshot", params: { state: recoverable, dropBefore: point ?? null } })
           }
           // The log is measured again when it has dropped; then there is room.
           if (point === undefined) enqueue(admitLast)
-          else enqueue({ type: "dropBefore", params: { offset: point } })
         })
       ]
     }

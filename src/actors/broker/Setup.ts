@@ -47,9 +47,12 @@ export const setupBroker = setup({
     refuseSetCheckpoint: command<{ readonly replyTo: number; readonly reason: "unknown_subscriber" }>(),
     record: command<{ readonly fact: BrokerFact }>(),
     measureLog: command<undefined>(),
-    /** Producers outlive the records that said who they are: what is dropped must stand in a snapshot. */
-    saveSnapshot: command<{ readonly state: BrokerState }>(),
-    dropBefore: command<{ readonly offset: Offset }>(),
+    /**
+     * Save what there is, and drop what lies below an offset only then: producers outlive the records that said who they are.
+     */
+    saveSnapshot: command<{ readonly state: BrokerState; readonly dropBefore: Offset | null }>(),
+    /** Nothing of what they asked for has happened: it could not be made durable. */
+    failAsked: command<{ readonly replyTos: ReadonlyArray<number>; readonly problem: string }>(),
     /** Somebody may miss what is forgotten here: it is logged. */
     tellForgotten: command<
       | { readonly producerIds: ReadonlyArray<ProducerId> }

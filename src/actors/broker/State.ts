@@ -139,6 +139,10 @@ export type BrokerRequest =
   | { readonly type: "LogMeasured"; readonly bounds: LogBounds }
   | { readonly type: "Appended"; readonly runs: BatchesAppended["runs"] }
   | { readonly type: "AppendFailed"; readonly problem: string }
+  /** The snapshot that was to be saved is not, and nothing was dropped. */
+  | { readonly type: "SaveFailed" }
+  /** The facts of the last request could not be made durable. */
+  | { readonly type: "JournalFailed"; readonly problem: string }
   | { readonly type: "Tick"; readonly nowMs: number }
 
 /**

@@ -162,6 +162,20 @@ export const subscribers = handling({
         if (volatile.waiting.length > 0) enqueue({ type: "measureLog", params: undefined })
       })
     },
+    JournalFailed: {
+      actions: enqueueActions(({ context: { volatile }, event: { problem }, enqueue }) => {
+        const { opening, committing, unsubscribing, setting } = volatile
+        const replyTos = [opening, committing, unsubscribing, setting].flatMap((asked) =>
+          asked === null ? [] : [asked.replyTo]
+        )
+        const holders =
+          opening === null ? volatile.holders : HashMap.remove(volatile.holders, opening.subscriberId)
+        const nobody = { opening: null, committing: null, unsubscribing: null, setting: null }
+        enqueue.assign({ volatile: { ...volatile, ...nobody, holders } })
+        if (replyTos.length > 0) enqueue({ type: "failAsked", params: { replyTos, problem } })
+      })
+    },
+
     SubscriptionOpened: {
       actions: enqueueActions(({ context: { recoverable, volatile }, event, enqueue }) => {
         const { subscriberId, offset, atMs: seenMs } = event

@@ -1,16 +1,17 @@
 /** The broker in this process: the Broker actor over an offset log and a journal. */
 import { Clock, Context, Effect, Exit, Layer, Schedule, type Scope } from "effect"
 import { type BrokerSnapshot, brokerStepper } from "../../actors/Broker.ts"
-import { type BrokerPolicy, type BrokerRequest, BrokerState } from "../../actors/broker/State.ts"
-import { type BrokerFact, isBrokerFact, JournalledBrokerFact } from "../../protocol/BrokerFact.ts"
-import { brokerTickMs, journalFactsMax, segmentsPerRetention } from "../../protocol/Limits.ts"
+import type { BrokerPolicy, BrokerRequest } from "../../actors/broker/State.ts"
+import { type BrokerFact, isBrokerFact } from "../../protocol/BrokerFact.ts"
+import { brokerTickMs, segmentsPerRetention } from "../../protocol/Limits.ts"
 import type { Offset, ProducerId } from "../../protocol/Log.ts"
-import { Broker, type ProducerSession, SetCheckpointRefused } from "../Broker.ts"
+import { Broker, BrokerUnavailable, type ProducerSession, SetCheckpointRefused } from "../Broker.ts"
 import { type Actor, type Handlers, makeLoop, noEvents, onStop } from "../Interpreter.ts"
-import { Journal, type JournalFailed, type OpenJournal, typed } from "../Journal.ts"
+import { Journal, JournalFailed } from "../Journal.ts"
 import { describeRun, OffsetLog, type ReadFailed } from "../OffsetLog.ts"
 import { Rejects } from "../Rejects.ts"
 import { figuresOf } from "./figures.ts"
+import { type BrokerJournal, journalFacts, openJournal } from "./journalling.ts"
 import { makePublish, orUnavailable, settle, takenRecords, unavailable, unreadable } from "./publishing.ts"
 import { recover } from "./recovery.ts"
 import { makeSubscribe, type Opened } from "./subscribing.ts"
@@ -33,34 +34,6 @@ export class BrokerConfig extends Context.Tag("telemetry/BrokerConfig")<BrokerCo
 
 type BrokerActor = Actor<BrokerSnapshot, BrokerRequest | BrokerFact>
 type BrokerCommand = ReturnType<typeof brokerStepper.initial>[1][number]
-type BrokerJournal = OpenJournal<BrokerState, JournalledBrokerFact>
-
-/** Journals facts, but for those that the log's append has journalled; from time to time a snapshot takes their place. */
-const journalFacts = (journal: BrokerJournal, entriesBefore: number) => {
-  let sinceSnapshot = entriesBefore
-  return (
-    facts: ReadonlyArray<BrokerRequest | BrokerFact>,
-    next: BrokerSnapshot
-  ): Effect.Effect<void, JournalFailed> => {
-    const entries = facts.filter(isBrokerFact).filter((fact) => fact.type !== "BatchesAppended")
-    if (entries.length === 0) return Effect.void
-    sinceSnapshot += entries.reduce((sum, fact) => sum + weightOf(fact), 0)
-    if (sinceSnapshot <= journalFactsMax) return journal.append(entries, { sync: entries.some(mustLast) })
-    sinceSnapshot = 0
-    return journal.snapshot(next.context.recoverable)
-  }
-}
-
-/** A fact counts as many as the subscribers that it names, so that a journal is bounded in bytes. */
-const weightOf = (fact: JournalledBrokerFact): number =>
-  "subscriberIds" in fact ? fact.subscriberIds.length : 1
-
-/**
- * Whether a fact has to outlive a loss of power as well as a kill. A checkpoint that stands further back than it did, by a
- * second of commits, only has messages delivered again; one that is missing would lose them.
- */
-const mustLast = ({ type }: JournalledBrokerFact): boolean =>
-  type === "SubscriptionOpened" || type === "CheckpointSet" || type === "CheckpointsForgotten"
 
 type Known = Pick<ProducerSession, "lastSequence" | "lastPosition">
 
@@ -79,6 +52,8 @@ const makeHandlers =
     const refuse = ({ replyTo, reason }: { readonly replyTo: number; readonly reason: string }) =>
       answer(replyTo, Exit.fail(reason))
     const measured = Effect.map(log.bounds, (bounds) => [{ type: "LogMeasured" as const, bounds }])
+    const dropped = (offset: Offset): Effect.Effect<ReadonlyArray<BrokerRequest>> =>
+      Effect.map(log.dropBefore(offset), (bounds) => [{ type: "LogMeasured", bounds }])
     const readable = (end: Offset) => (end < log.readableEnd() ? end : log.readableEnd())
     return {
       // In the background: a slow disk must not delay what frees space, and what comes meanwhile is one group.
@@ -90,8 +65,8 @@ const makeHandlers =
           onFailure: ({ problem }) => self.send({ type: "AppendFailed", problem })
         })
         // A defect must not leave publishes waiting for ever.
-        const ended = Effect.catchAllCause(append, (cause) =>
-          Effect.zipRight(Effect.logError("the log has failed", cause), self.stop)
+        const ended = Effect.catchAllDefect(append, (defect) =>
+          Effect.zipRight(Effect.logError("the log has failed", defect), self.stop)
         )
         return Effect.as(Effect.forkIn(ended, scope), noEvents)
       },
@@ -126,10 +101,18 @@ const makeHandlers =
       record: ({ fact }) => [fact],
       measureLog: () => measured,
       // It must not know more than the log does after a loss of power: producers would leave out what was lost.
-      saveSnapshot: ({ state }) =>
-        Effect.zipRight(Effect.ignore(log.sync), Effect.as(Effect.orDie(journal.snapshot(state)), noEvents)),
-      dropBefore: ({ offset }) =>
-        Effect.map(log.dropBefore(offset), (bounds) => [{ type: "LogMeasured" as const, bounds }]),
+      saveSnapshot: ({ state, dropBefore }) =>
+        Effect.ignore(log.sync).pipe(
+          Effect.zipRight(journal.snapshot(state)),
+          Effect.zipRight(dropBefore === null ? Effect.succeed(noEvents) : dropped(dropBefore)),
+          // It is told where it fails.
+          Effect.orElseSucceed(() => [{ type: "SaveFailed" as const }])
+        ),
+      failAsked: ({ replyTos, problem }) => {
+        const failure = Exit.fail(new BrokerUnavailable({ problem }))
+        for (const replyTo of replyTos) self.reply(replyTo, failure)
+        return noEvents
+      },
       tellForgotten: (forgotten) =>
         Effect.as(
           Effect.logWarning(
@@ -149,7 +132,7 @@ const named = (ids: ReadonlyArray<string>): string =>
 const make = Effect.gen(function* () {
   const { redeliveriesMax, redeliveryDelayMs, ...policy } = yield* BrokerConfig
   const log = yield* OffsetLog
-  const journal = typed("broker", yield* (yield* Journal).open("broker"), BrokerState, JournalledBrokerFact)
+  const journal = yield* openJournal(yield* Journal)
   const { state: recovered, savedEnd, entries } = yield* recover(log, journal)
   const subscriptions = Subscriptions.make({
     log,
@@ -165,6 +148,10 @@ const make = Effect.gen(function* () {
     initial: brokerStepper.initial({ policy, nowMs, bounds, recoverable: recovered, savedEnd }),
     isFact: isBrokerFact,
     journal: journalFacts(journal, entries),
+    journalFailed: (error) => ({
+      type: "JournalFailed" as const,
+      problem: error instanceof JournalFailed ? error.message : String(error)
+    }),
     handlers: makeHandlers(log, journal, subscriptions, yield* Effect.scope)
   })
   yield* log.onReadable(subscriptions.wake)
@@ -222,7 +209,12 @@ const make = Effect.gen(function* () {
     subscribe: makeSubscribe(actor, subscriptions, log.logId),
     setCheckpoint,
     stats: Effect.map(log.stats, (logStats) =>
-      figuresOf(log.logId, logStats, actor.snapshot(), subscriptions)
+      figuresOf(
+        log.logId,
+        { ...logStats, problem: logStats.problem ?? journal.problem() },
+        actor.snapshot(),
+        subscriptions
+      )
     )
   })
 })

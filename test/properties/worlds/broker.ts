@@ -35,6 +35,8 @@ export type BrokerOp =
       readonly fails: boolean
       readonly isSlow: boolean
     }
+  /** What the next operation would write to the journal is not written. */
+  | { readonly op: "journalFails" }
   /** A slow append ends. */
   | { readonly op: "appendEnds" }
   /** Nobody waits any more for one of the latest publishes. */
@@ -65,6 +67,7 @@ export const brokerOp: FastCheck.Arbitrary<BrokerOp> = FastCheck.oneof(
     })
   },
   { weight: 3, arbitrary: FastCheck.record({ op: FastCheck.constant("appendEnds" as const) }) },
+  FastCheck.record({ op: FastCheck.constant("journalFails" as const) }),
   FastCheck.record({ op: FastCheck.constant("withdraw" as const), back: few }),
   FastCheck.record({
     op: FastCheck.constant("setCheckpoint" as const),
@@ -152,6 +155,7 @@ export class BrokerWorld {
   /** What becomes of the next append, and the one that has not ended. */
   private appendFails = false
   private isSlow = false
+  private journalFails = false
   private pending: ReadonlyArray<Take> | undefined
   private groups: Array<Group> = []
   private subscriptions = new Map<number, number>()
@@ -189,6 +193,7 @@ export class BrokerWorld {
     for (const op of ops) {
       const request = this.requestOf(op)
       if (request !== undefined) this.play.request(request)
+      this.journalFails = op.op === "journalFails"
     }
     this.isSlow = false
     const last = this.endAppend()
@@ -205,6 +210,8 @@ export class BrokerWorld {
   private requestOf(op: BrokerOp): BrokerRequest | undefined {
     const replyTo = this.nextId++
     switch (op.op) {
+      case "journalFails":
+        return undefined
       case "appendEnds":
         return this.endAppend()
       case "withdraw": {
@@ -292,22 +299,25 @@ export class BrokerWorld {
       case "record": {
         const { fact } = command.params
         if (fact.type !== "BatchesAppended") {
+          if (this.journalFails) return [{ type: "JournalFailed", problem: "disk" }]
           this.journal = { ...this.journal, entries: [...this.journal.entries, fact] }
         }
         return [fact]
       }
       case "measureLog":
         return [{ type: "LogMeasured", bounds: this.bounds() }]
-      case "saveSnapshot":
-        this.journal = { snapshot: command.params.state, entries: [] }
-        return []
-      case "dropBefore":
+      case "saveSnapshot": {
+        const { state, dropBefore } = command.params
+        if (this.journalFails) return [{ type: "SaveFailed" }]
+        this.journal = { snapshot: state, entries: [] }
+        if (dropBefore === null) return []
         this.segments = this.segments.filter((segment) => {
-          if (segment.next > command.params.offset) return true
+          if (segment.next > dropBefore) return true
           this.oldest = segment.next
           return false
         })
         return [{ type: "LogMeasured", bounds: this.bounds() }]
+      }
       case "settlePublishes":
         this.settled.push(...command.params.settlements)
         return []
