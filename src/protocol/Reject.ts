@@ -17,7 +17,7 @@ export const rowRejectReasons = [
 ] as const
 
 /**
- * `bad_label` costs the label and keeps the row; `bad_batch` and `bad_sample` are found by a collector; `nacked` is
+ * `bad_label` costs the label and keeps the row; `bad_frame` is what a peer of the broker sent that is no request; `bad_batch` and `bad_sample` are found by a collector; `nacked` is
  * a message that its subscriber refused again and again.
  */
 export const rejectReasons = [
@@ -27,6 +27,7 @@ export const rejectReasons = [
   "bad_sample",
   "older_than_retention",
   "refused_by_store",
+  "bad_frame",
   "nacked"
 ] as const
 

@@ -36,6 +36,7 @@
  * | … | the payloads, one after the other, to the end of the frame |
  */
 import { payloadBytesMax, positionBytesMax } from "../Limits.ts"
+import { offsetOf, type PlacedRun } from "../Log.ts"
 import { lengthBytes, readUint32, writeUint32 } from "./FrameReader.ts"
 import { JsonScanner } from "./JsonScanner.ts"
 import { textOf } from "./Members.ts"
@@ -55,17 +56,10 @@ export interface BinaryPublish {
   readonly positions: ReadonlyArray<string | null>
 }
 
-/** As `PlacedRun` of src/layers/Broker.ts. */
-export interface WirePlacedRun {
-  readonly count: number
-  readonly firstOffset: number | null
-  readonly isDuplicate: boolean
-}
-
 export interface BinaryPlaced {
   readonly type: "placed"
   readonly correlation: number
-  readonly placed: ReadonlyArray<WirePlacedRun>
+  readonly placed: ReadonlyArray<PlacedRun>
 }
 
 export interface BinaryRefused {
@@ -73,7 +67,7 @@ export interface BinaryRefused {
   readonly correlation: number
   readonly code: string
   readonly problem: string
-  readonly placed: ReadonlyArray<WirePlacedRun>
+  readonly placed: ReadonlyArray<PlacedRun>
 }
 
 export interface BinaryMessages {
@@ -172,7 +166,7 @@ export const decodePublish = (bytes: Uint8Array, start: number, end: number): Bi
   return { correlation, firstSequence: isNumbered ? firstSequence : null, payloads, positions }
 }
 
-const writeRuns = (frame: Uint8Array, from: number, placed: ReadonlyArray<WirePlacedRun>): void => {
+const writeRuns = (frame: Uint8Array, from: number, placed: ReadonlyArray<PlacedRun>): void => {
   writeUint32(frame, from, placed.length)
   let at = from + 4
   for (const { count, firstOffset, isDuplicate } of placed) {
@@ -184,7 +178,7 @@ const writeRuns = (frame: Uint8Array, from: number, placed: ReadonlyArray<WirePl
 }
 
 /** A whole `placed` frame, its length in front. */
-export const encodePlaced = (correlation: number, placed: ReadonlyArray<WirePlacedRun>): Uint8Array => {
+export const encodePlaced = (correlation: number, placed: ReadonlyArray<PlacedRun>): Uint8Array => {
   const length = 9 + runBytes * placed.length
   const frame = Buffer.allocUnsafe(lengthBytes + length)
   writeUint32(frame, 0, length)
@@ -218,11 +212,11 @@ export const encodeRefused = ({
 }
 
 /** Runs that fill the bytes from one place up to another. */
-const readRuns = (bytes: Uint8Array, from: number, to: number): ReadonlyArray<WirePlacedRun> | undefined => {
+const readRuns = (bytes: Uint8Array, from: number, to: number): ReadonlyArray<PlacedRun> | undefined => {
   if (from + 4 > to) return undefined
   const count = readUint32(bytes, from)
   if (from + 4 + runBytes * count !== to) return undefined
-  const placed: Array<WirePlacedRun> = new Array(count)
+  const placed: Array<PlacedRun> = new Array(count)
   for (let index = 0; index < count; index++) {
     const at = from + 4 + runBytes * index
     const flags = bytes[at + 4]!
@@ -230,7 +224,7 @@ const readRuns = (bytes: Uint8Array, from: number, to: number): ReadonlyArray<Wi
     if (firstOffset === undefined) return undefined
     placed[index] = {
       count: readUint32(bytes, at),
-      firstOffset: (flags & 2) === 0 ? null : firstOffset,
+      firstOffset: (flags & 2) === 0 ? null : offsetOf(firstOffset),
       isDuplicate: (flags & 1) === 1
     }
   }
