@@ -13,7 +13,7 @@ import {
   receiveUntil,
   subscribe
 } from "../contracts/Broker.messages.ts"
-import { makeGround } from "../layers/broker/Ground.ts"
+import { type Ground, makeDurableGround, makeGround } from "../layers/broker/Ground.ts"
 import { BrokerModel } from "./BrokerModel.ts"
 import { type Drawn, scheduled } from "./Turns.ts"
 
@@ -204,18 +204,35 @@ class Real {
   }
 }
 
+const histories = { operations: FastCheck.array(operation, { maxLength: 60, size: "max" }) }
+
+const answersAsItsModel = (
+  { openBroker }: Pick<Ground, "openBroker">,
+  operations: ReadonlyArray<Operation>
+) =>
+  Effect.gen(function* () {
+    const real = new Real(openBroker)
+    yield* real.restart()
+    for (const operation of operations) {
+      yield* Effect.suspend(() => Effect.provideService(real.apply(operation), Broker, real.broker!))
+    }
+    yield* Effect.provideService(real.checkStats(), Broker, real.broker!)
+    yield* real.restart()
+  }).pipe(scheduled)
+
 it.scoped.prop(
   "a broker answers as its model does, whatever the history, also over restarts",
-  [FastCheck.array(operation, { maxLength: 60, size: "max" })],
-  ([operations]) =>
-    Effect.gen(function* () {
-      const real = new Real((yield* makeGround()).openBroker)
-      yield* real.restart()
-      for (const operation of operations) {
-        yield* Effect.suspend(() => Effect.provideService(real.apply(operation), Broker, real.broker!))
-      }
-      yield* Effect.provideService(real.checkStats(), Broker, real.broker!)
-      yield* real.restart()
-    }).pipe(scheduled),
+  histories,
+  ({ operations }) => Effect.flatMap(makeGround(), (ground) => answersAsItsModel(ground, operations)),
   { fastCheck: { numRuns } }
+)
+
+it.scoped.prop(
+  "so does one whose log and journal are files",
+  histories,
+  ({ operations }) =>
+    Effect.flatMap(makeDurableGround({ segmentBytes: 4_096 }), (ground) =>
+      answersAsItsModel(ground, operations)
+    ),
+  { fastCheck: { numRuns: numRuns / 4 } }
 )
