@@ -64,7 +64,9 @@ const blocking = (test: Test): void => {
     Effect.gen(function* () {
       const subscription = yield* subscribe("s", { resume: "always" })
       const { published, waiting } = yield* fill
-      const later = yield* Effect.fork(publish("small"))
+      const second = yield* hello("q")
+      const later = yield* Effect.fork(second.publish(numbered(0, ["small"])))
+      yield* recordsWait(2)
       const session = yield* hello("p")
       const last = yield* Effect.fork(session.publish(numbered(0, ["x", "y"])))
       yield* recordsWait(4)
