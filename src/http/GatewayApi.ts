@@ -8,9 +8,7 @@ import {
   AggregatedTelemetryPage,
   GpuDetails,
   GpuIds,
-  Health,
   Metrics,
-  Ready,
   Stats,
   TelemetryExport,
   TelemetryPage
@@ -23,7 +21,7 @@ import {
   GpusParameters,
   TelemetryParameters
 } from "./gateway/Parameters.ts"
-import { documented, operations } from "./OperationsApi.ts"
+import { documented, Health, operations, Ready } from "./OperationsApi.ts"
 import { BadRequest, InternalError, NotFound, Unavailable } from "./Problem.ts"
 
 const gpus = HttpApiGroup.make("gpus")

@@ -1,6 +1,6 @@
 /** The endpoints that every HTTP server of ours has for those who run it. Pure, as the contracts that it is a part of. */
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "@effect/platform"
-import type { Schema } from "effect"
+import { Schema } from "effect"
 import { Unavailable } from "./Problem.ts"
 import { Rejections } from "./Rejections.ts"
 
@@ -14,6 +14,17 @@ const MetricsExposition = HttpApiSchema.Text({
   description: "Prometheus' text format, version 0.0.4",
   examples: ['# TYPE telemetry_rejects_total counter\ntelemetry_rejects_total{reason="bad_value"} 3\n']
 })
+
+export const Health = Schema.Struct({
+  status: Schema.Literal("healthy").annotations({
+    description: "The process works",
+    examples: ["healthy"]
+  })
+}).annotations({ identifier: "Health", description: "The process works" })
+
+export const Ready = Schema.Struct({
+  status: Schema.Literal("ready").annotations({ description: "It can answer", examples: ["ready"] })
+}).annotations({ identifier: "Ready", description: "Everything that answers come from can be reached" })
 
 /** With what a server answers about its health, and when it is ready. */
 export const operations = <Health extends Schema.Schema.Any, Ready extends Schema.Schema.Any>(

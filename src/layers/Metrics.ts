@@ -15,6 +15,7 @@ import {
   MetricState
 } from "effect"
 import { Broker, type BrokerStats } from "./Broker.ts"
+import { BrokerServer } from "./BrokerServer.ts"
 import { Collectors } from "./Collectors.ts"
 import { type MetricSource, MetricSources } from "./MetricSources.ts"
 import { Rejects } from "./Rejects.ts"
@@ -72,8 +73,33 @@ const broker = {
     "telemetry_broker_checkpoint_lag_records",
     "Records that a subscriber has yet to commit, whether or not it is connected"
   ),
+  logProblem: gauge("telemetry_broker_log_problem", "Whether nothing can be appended now: 1 or 0"),
+  appends: counter(
+    "telemetry_broker_appends_total",
+    "Appends since the log was opened, each of any number of records"
+  ),
+  appendedBytes: counter("telemetry_broker_appended_bytes_total", "Size of what was appended since then"),
+  syncs: counter("telemetry_broker_syncs_total", "How often what was appended was made durable since then"),
+  recoveredRecords: gauge("telemetry_broker_recovered_records", "Records found when the log was opened"),
+  recoveredBytes: gauge("telemetry_broker_recovered_bytes", "Size of the records found then"),
+  tornBytes: gauge(
+    "telemetry_broker_recovery_torn_bytes",
+    "Bytes of an append that was never finished, cut off then"
+  ),
+  recoverySeconds: gauge("telemetry_broker_recovery_seconds", "How long opening the log took"),
   gaps: counter("telemetry_broker_gaps_total", "Gaps told to subscriptions"),
   missed: counter("telemetry_broker_missed_records_total", "Records that were told to subscriptions as gaps")
+}
+
+const server = {
+  connections: gauge("telemetry_broker_connections", "Connections that are open"),
+  subscriptions: gauge("telemetry_broker_connection_subscriptions", "Subscriptions of connections"),
+  pendingBytes: gauge("telemetry_broker_pending_bytes", "Bytes of requests that are not answered yet"),
+  accepted: counter("telemetry_broker_connections_accepted_total", "Connections that were accepted"),
+  bytesRead: counter("telemetry_broker_read_bytes_total", "Bytes that peers sent"),
+  bytesWritten: counter("telemetry_broker_written_bytes_total", "Bytes that peers were sent"),
+  framesRead: counter("telemetry_broker_frames_read_total", "Frames that peers sent"),
+  errors: counter("telemetry_broker_errors_total", "Errors that peers were sent, by name")
 }
 
 const collector = {
@@ -145,6 +171,21 @@ const whileUp = <A, E>(
 ): MetricSource =>
   Effect.match(figures, { onFailure: () => [up(0)], onSuccess: (read) => [up(1), ...pairs(read)] })
 
+const logPairs = ({ problem, recovery, ...work }: BrokerStats["log"]): ReadonlyArray<Pair> => [
+  broker.logProblem(problem === null ? 0 : 1),
+  broker.appends(work.appends),
+  broker.appendedBytes(work.appendedBytes),
+  broker.syncs(work.syncs),
+  ...(recovery === null
+    ? []
+    : [
+        broker.recoveredRecords(recovery.records),
+        broker.recoveredBytes(recovery.bytes),
+        broker.tornBytes(recovery.tornBytes),
+        broker.recoverySeconds(recovery.durationMs / 1_000)
+      ])
+]
+
 const brokerPairs = (stats: BrokerStats): ReadonlyArray<Pair> => [
   broker.appended(stats.nextOffset),
   broker.logBytes(stats.logBytes),
@@ -156,6 +197,7 @@ const brokerPairs = (stats: BrokerStats): ReadonlyArray<Pair> => [
   broker.subscribers(stats.subscribers.length),
   broker.gaps(stats.gaps.count),
   broker.missed(stats.gaps.messages),
+  ...logPairs(stats.log),
   ...stats.subscribers.flatMap(({ subscriberId: subscriber, currentOffset, messagesMissed }) => [
     broker.subscriberLag(stats.nextOffset - currentOffset, { subscriber }),
     broker.subscriberGaps(messagesMissed, { subscriber })
@@ -168,6 +210,22 @@ const brokerPairs = (stats: BrokerStats): ReadonlyArray<Pair> => [
 /** Metrics of the broker. */
 export const layerBroker: Layer.Layer<never, never, Broker> = read(
   Effect.map(Broker, ({ stats }) => whileUp(stats, broker.up, brokerPairs))
+)
+
+/** Metrics of the server that peers of the broker connect to. */
+export const layerBrokerServer: Layer.Layer<never, never, BrokerServer> = read(
+  Effect.map(BrokerServer, ({ figures }) =>
+    Effect.map(figures, ({ errors, ...counted }) => [
+      server.connections(counted.connections),
+      server.subscriptions(counted.subscriptions),
+      server.pendingBytes(counted.pendingBytes),
+      server.accepted(counted.accepted),
+      server.bytesRead(counted.bytesRead),
+      server.bytesWritten(counted.bytesWritten),
+      server.framesRead(counted.framesRead),
+      ...Object.entries(errors).map(([error, count]) => server.errors(count, { error }))
+    ])
+  )
 )
 
 /** Metrics of the streamers of this process, each with its id. */

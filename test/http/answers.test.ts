@@ -5,13 +5,12 @@ import {
   AggregatedTelemetryPage,
   GpuDetails,
   GpuIds,
-  Health,
   Metrics,
-  Ready,
   Stats,
   TelemetryExport,
   TelemetryPage
 } from "../../src/http/gateway/Answers.ts"
+import { Health, Ready } from "../../src/http/OperationsApi.ts"
 import { ReadinessChecks } from "../../src/http/ReadinessChecks.ts"
 import { Rejections } from "../../src/http/Rejections.ts"
 import { Rejects } from "../../src/layers/Rejects.ts"

@@ -2,6 +2,7 @@
 import { HttpApiBuilder } from "@effect/platform"
 import { Clock, Effect, Layer, Option } from "effect"
 import { Broker } from "../../layers/Broker.ts"
+import { Recovery, recovering } from "../../layers/BrokerFront.ts"
 import { statisticsOf } from "../../layers/BrokerStatistics.ts"
 import { BrokerApi } from "../BrokerApi.ts"
 import { orUnavailable } from "../Dependencies.ts"
@@ -20,14 +21,22 @@ const stats = Effect.gen(function* () {
 /** The broker's figures while it takes messages. */
 const working = Effect.gen(function* () {
   const figures = yield* orUnavailable((yield* Broker).stats)
+  const { problem } = figures.log
+  if (problem !== null) return yield* Effect.fail(Unavailable.because(`nothing can be appended: ${problem}`))
   const full = whyFull(figures, yield* Clock.currentTimeMillis)
   return Option.isNone(full) ? figures : yield* Effect.fail(Unavailable.because(full.value))
 })
 
-const health = Effect.match(working, {
-  onFailure: ({ detail }): BrokerHealth => ({ status: "degraded", reason: detail }),
-  onSuccess: (): BrokerHealth => ({ status: "healthy" })
-})
+const health = Effect.flatMap(Recovery, ({ isUnderWay }) =>
+  Effect.if(isUnderWay, {
+    onTrue: () => Effect.succeed<BrokerHealth>({ status: "recovering", reason: recovering }),
+    onFalse: () =>
+      Effect.match(working, {
+        onFailure: ({ detail }): BrokerHealth => ({ status: "degraded", reason: detail }),
+        onSuccess: (): BrokerHealth => ({ status: "healthy" })
+      })
+  })
+)
 
 const ready = Effect.gen(function* () {
   const figures = yield* working

@@ -202,14 +202,3 @@ export const Stats = Schema.Struct({
   rejects: RejectCounts
 }).annotations({ identifier: "Stats", description: "What the store holds, and what this process rejected" })
 export interface Stats extends Schema.Schema.Type<typeof Stats> {}
-
-export const Health = Schema.Struct({
-  status: Schema.Literal("healthy").annotations({
-    description: "The process works",
-    examples: ["healthy"]
-  })
-}).annotations({ identifier: "Health", description: "The process works" })
-
-export const Ready = Schema.Struct({
-  status: Schema.Literal("ready").annotations({ description: "It can answer", examples: ["ready"] })
-}).annotations({ identifier: "Ready", description: "Everything that answers come from can be reached" })
