@@ -3,10 +3,10 @@
  * `<!-- /settings -->`.
  */
 import { readFileSync, writeFileSync } from "node:fs"
+import { commandSettings } from "../src/layers/settings/commands.ts"
 import { settingsTable } from "../src/layers/settings/document.ts"
-import { runGroups } from "../src/layers/settings/run.ts"
 
-const table = settingsTable(runGroups)
+const table = settingsTable(commandSettings)
 
 if (process.argv.includes("--write")) {
   const readme = new URL("../README.md", import.meta.url)

@@ -2,160 +2,167 @@
  * The command line: commands, flags, help. What a command does is handed in, so that this can be tested without it.
  *
  * @effect/cli parses; it is kept to that. Its help takes eight lines per flag and can't name a variable, its answer to
- * an unknown flag of a command that has subcommands names neither, and it prints errors itself. So `run` is put in where
- * no command is named, help is written from the settings, and errors come back as one `UsageError`.
+ * an unknown flag of a command that has subcommands names neither, it wants flags before arguments, and it prints errors
+ * itself. So `run` is put in where no command is named, flags are put first, help is written from the settings, and errors
+ * come back as one `UsageError`.
  */
-import { type CliApp, CliConfig, Command, HelpDoc, Options } from "@effect/cli"
-import { Console, Effect, Option, Ref, Schema } from "effect"
+import { Args, type CliApp, CliConfig, Command, HelpDoc, Options } from "@effect/cli"
+import { Console, Effect, Option, Ref } from "effect"
 import packageJson from "../package.json" with { type: "json" }
+import { asksForHelp, helpOf, name } from "./cli/help.ts"
+import { type Invocation, invocationOf, UsageError } from "./cli/Invocation.ts"
 import { withFlags } from "./layers/Setting.ts"
-import { helpEntry, settingsHelp } from "./layers/settings/document.ts"
-import { boolean } from "./layers/settings/kinds.ts"
-import { runGroups } from "./layers/settings/run.ts"
+import { type CommandName, commandSettings } from "./layers/settings/commands.ts"
 
-/** What `run` is asked for beside its settings. */
-export interface RunOptions {
-  /** The source is read once; the program ends when everything read is stored. */
-  readonly once: boolean
-  /** Goes on answering REST after that. Without `once` it does so anyway. */
-  readonly serve: boolean
-}
+export { help, helpOf } from "./cli/help.ts"
+export { type Invocation, type OffsetsAction, type RunOptions, UsageError } from "./cli/Invocation.ts"
 
-/** The command line can't be understood. */
-export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", {
-  problem: Schema.String
-}) {
-  override get message(): string {
-    return `${this.problem} (see --help)`
-  }
-}
+const commands = Object.keys(commandSettings) as ReadonlyArray<CommandName>
 
-const name = "telemetry-pipeline"
-
-const settings = runGroups.flatMap((group) => Object.values(group.settings))
+const settingsOf = (command: CommandName) =>
+  commandSettings[command].groups.flatMap((group) => Object.values(group.settings))
 
 /** @effect/cli takes `--log-level` for itself wherever it stands; under this name the setting gets it. */
 const logLevel = { typed: "--log-level", parsed: "--minimum-log-level" }
 
 const parsedFlag = (flag: string): string => (flag === logLevel.typed ? logLevel.parsed : flag)
 
-const runOptions = {
-  once: Options.boolean("once"),
-  serve: Options.boolean("serve"),
-  given: Options.all(
-    settings.map((setting) => Options.text(parsedFlag(setting.flag).slice(2)).pipe(Options.optional))
-  )
+/** Flags that stand alone and are no settings, by the commands that have them. */
+const switches: Readonly<Partial<Record<CommandName, ReadonlyArray<string>>>> = {
+  run: ["--once", "--serve"],
+  streamer: ["--once"]
 }
 
-/** Every setting has a value in front of the parser, so that a switch's is read by the setting too: `--loop=off`. */
-const normalise = (argument: string): string => {
-  for (const { flag, isSwitch } of settings) {
-    if (isSwitch && argument === flag) return `${flag}=true`
-    if (isSwitch && argument === flag.replace("--", "--no-")) return `${flag}=false`
+const hasFlag = (command: CommandName, flag: string): boolean =>
+  (switches[command] ?? []).includes(flag) || settingsOf(command).some((setting) => setting.flag === flag)
+
+/**
+ * What was typed behind a command, flags first, each with its value in one piece. Every setting has a value in front of the
+ * parser, so that a switch's is read by the setting too: `--loop=off`.
+ */
+const normalise = (command: CommandName, typed: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const settings = settingsOf(command)
+  const flags: Array<string> = []
+  const others: Array<string> = []
+  for (let i = 0; i < typed.length; i++) {
+    const argument = typed[i]!
+    const setting = settings.find(({ flag }) => flag === argument)
+    const denied = settings.find(({ flag, isSwitch }) => isSwitch && argument === flag.replace("--", "--no-"))
+    const next = typed[i + 1]
+    if (setting?.isSwitch === true) flags.push(`${setting.flag}=true`)
+    else if (denied !== undefined) flags.push(`${denied.flag}=false`)
+    else if (setting !== undefined && next !== undefined && !next.startsWith("--")) {
+      flags.push(`${parsedFlag(argument)}=${next}`)
+      i++
+    } else if (argument.startsWith("-")) {
+      const [flag, ...value] = argument.split("=")
+      flags.push([parsedFlag(flag!), ...value].join("="))
+    } else others.push(argument)
   }
-  const [typed, ...value] = argument.split("=")
-  return [parsedFlag(typed!), ...value].join("=")
+  return [...flags, ...others]
 }
 
-const commands = ["run"]
-
-/** The arguments as @effect/cli gets them, behind those of the command. */
-const argumentsOf = (typed: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, UsageError> => {
+/** Which command is meant, and what was typed behind it. */
+const commandOf = (
+  typed: ReadonlyArray<string>
+): Effect.Effect<readonly [CommandName, ReadonlyArray<string>], UsageError> => {
   const first = typed[0]
-  if (first === undefined || first.startsWith("-")) return Effect.succeed(["run", ...typed.map(normalise)])
-  return commands.includes(first)
-    ? Effect.succeed([first, ...typed.slice(1).map(normalise)])
-    : Effect.fail(new UsageError({ problem: `unknown command ${first}, expected ${commands.join(" or ")}` }))
+  if (first === undefined || first.startsWith("-")) return Effect.succeed(["run", typed])
+  const command = commands.find((known) => known === first)
+  return command === undefined
+    ? Effect.fail(
+        new UsageError({ problem: `unknown command ${first}, expected one of ${commands.join(", ")}` })
+      )
+    : Effect.succeed([command, typed.slice(1)])
 }
 
 /** What is wrong, in the words of who typed it. @effect/cli calls a known flag unknown that is repeated or has no value. */
-const usageProblem = (parserSays: string): string => {
+const usageProblem = (command: CommandName, parserSays: string): string => {
   const unknown = /unknown argument: '(.*)'/s.exec(parserSays)?.[1]
   if (unknown === undefined) return parserSays
   const [flag, ...value] = unknown.replace(logLevel.parsed, logLevel.typed).split("=")
-  const isKnown = ["--once", "--serve", ...settings.map((setting) => setting.flag)].includes(flag!)
-  return isKnown
-    ? `${flag} is given twice or without a value`
-    : `unknown ${flag!.startsWith("-") ? "flag" : "argument"} ${[flag, ...value].join("=")}`
+  if (hasFlag(command, flag!)) return `${flag} is given twice or without a value`
+  const others = commands.filter((other) => hasFlag(other, flag!))
+  const of =
+    others.length === 0
+      ? ""
+      : ` of ${command}; ${others.join(", ")} ${others.length === 1 ? "has" : "have"} it`
+  return `unknown ${flag!.startsWith("-") ? "flag" : "argument"} ${[flag, ...value].join("=")}${of}`
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character is what starts a colour.
 const colours = /\u001b\[[0-9;]*m/g
 
-interface Parsed extends RunOptions {
+interface Parsed {
+  readonly once: boolean
+  readonly serve: boolean
   readonly flags: ReadonlyMap<string, string>
+  readonly words: ReadonlyArray<string>
 }
 
-/** Answers what `run` is asked for; `None` where @effect/cli has done what was asked (the version, completions). */
+/** A command as @effect/cli knows it, which keeps what it was asked for. */
+const parserOf = (command: CommandName, keep: (parsed: Parsed) => Effect.Effect<void>) => {
+  const settings = settingsOf(command)
+  const never = Options.none.pipe(Options.map(() => false))
+  const options = {
+    once: hasFlag(command, "--once") ? Options.boolean("once") : never,
+    serve: hasFlag(command, "--serve") ? Options.boolean("serve") : never,
+    given: Options.all(
+      settings.map((setting) => Options.text(parsedFlag(setting.flag).slice(2)).pipe(Options.optional))
+    ),
+    words:
+      command === "offsets"
+        ? Args.text({ name: "words" }).pipe(Args.repeated)
+        : Args.none.pipe(Args.map((): Array<string> => []))
+  }
+  return Command.make(command, options, ({ once, serve, given, words }) => {
+    const flags = settings.flatMap(({ flag }, i) =>
+      Option.match(given[i]!, { onNone: () => [], onSome: (text) => [[flag, text] as const] })
+    )
+    return keep({ once, serve, words, flags: new Map(flags) })
+  })
+}
+
+/** Answers what a command is asked for; `None` where @effect/cli has done what was asked (the version, completions). */
 const parse = (
+  command: CommandName,
   typed: ReadonlyArray<string>
 ): Effect.Effect<Option.Option<Parsed>, UsageError, CliApp.CliApp.Environment> =>
   Effect.gen(function* () {
     const parsed = yield* Ref.make(Option.none<Parsed>())
-    const run = Command.make("run", runOptions, ({ once, serve, given }) => {
-      const flags = settings.flatMap(({ flag }, i) =>
-        Option.match(given[i]!, { onNone: () => [], onSome: (text) => [[flag, text] as const] })
-      )
-      return Ref.set(parsed, Option.some({ once, serve, flags: new Map(flags) }))
-    })
-    const cli = Command.run(Command.make(name).pipe(Command.withSubcommands([run])), {
+    const keep = (what: Parsed) => Ref.set(parsed, Option.some(what))
+    const [first, ...others] = commands.map((known) => parserOf(known, keep))
+    const cli = Command.run(Command.make(name).pipe(Command.withSubcommands([first!, ...others])), {
       name,
       version: packageJson.version,
       executable: name
     })
     const console = yield* Effect.console
     const silent = { ...console, error: () => Effect.void }
-    yield* cli([process.execPath, name, ...(yield* argumentsOf(typed))]).pipe(
+    yield* cli([process.execPath, name, command, ...normalise(command, typed)]).pipe(
       Effect.withConsole(silent),
       Effect.provide(CliConfig.layer({ isCaseSensitive: true })),
-      Effect.catchAll(({ error }) =>
-        Effect.fail(
-          new UsageError({
-            problem: usageProblem(HelpDoc.toAnsiText(error).replace(colours, "").trim().replace(/\s+/g, " "))
-          })
-        )
-      )
+      Effect.catchAll(({ error }) => {
+        const said = HelpDoc.toAnsiText(error).replace(colours, "").trim().replace(/\s+/g, " ")
+        return Effect.fail(new UsageError({ problem: usageProblem(command, said) }))
+      })
     )
     return yield* parsed
   })
 
-/** `--once` reads once whatever `LOOP` says; only a flag that says otherwise contradicts it. */
-const flagsOf = ({ once, flags }: Parsed): Effect.Effect<ReadonlyMap<string, string>, UsageError> => {
-  if (!once) return Effect.succeed(flags)
-  return Option.contains(boolean.parse(flags.get("--loop") ?? ""), true)
-    ? Effect.fail(new UsageError({ problem: "--once and --loop contradict each other" }))
-    : Effect.succeed(new Map([...flags, ["--loop", "false"]]))
-}
-
-/** The help: every command, and every flag with its variable and default. */
-export const help: string = [
-  `${name} ${packageJson.version}\n${packageJson.description}`,
-  ["USAGE", `  ${name} [run] [FLAG]...`].join("\n"),
-  ["COMMANDS", helpEntry("run", "Everything in one process. The default.")].join("\n"),
-  [
-    "RUN",
-    helpEntry("--once", "Read the source once and exit when everything read is stored."),
-    helpEntry("--serve", "After --once, go on answering REST. Without --once this is so anyway."),
-    helpEntry("-h, --help"),
-    helpEntry("--version"),
-    helpEntry("--completions SHELL", "Print a completion script for bash, zsh or fish.")
-  ].join("\n"),
-  "In brackets: the environment variable of a flag. The flag wins; an empty value counts as unset.",
-  settingsHelp(runGroups)
-].join("\n\n")
-
 /**
- * The program behind `process.argv`. `run` finds the flags in the `ConfigProvider`, over what stood there before. Nothing
+ * The program behind `process.argv`. A command finds the flags in the `ConfigProvider`, over what stood there before. Nothing
  * is printed about a failure: its `message` is the line to print, and the caller prints it once.
  */
 export const makeCli =
-  <E, R>(run: (options: RunOptions) => Effect.Effect<void, E, R>) =>
+  <E, R>(execute: (invocation: Invocation) => Effect.Effect<void, E, R>) =>
   (argv: ReadonlyArray<string>): Effect.Effect<void, E | UsageError, R | CliApp.CliApp.Environment> =>
     Effect.gen(function* () {
       const typed = argv.slice(2)
-      if (typed.includes("--help") || typed.includes("-h")) return yield* Console.log(help)
-      const parsed = yield* parse(typed)
+      if (asksForHelp(typed)) return yield* Console.log(helpOf(typed[0]))
+      const [command, behind] = yield* commandOf(typed)
+      const parsed = yield* parse(command, behind)
       if (Option.isNone(parsed)) return
-      const { once, serve } = parsed.value
-      yield* run({ once, serve }).pipe(withFlags(yield* flagsOf(parsed.value)))
+      const { invocation, flags } = yield* invocationOf(command, parsed.value)
+      yield* execute(invocation).pipe(withFlags(flags))
     })

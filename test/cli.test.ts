@@ -3,25 +3,25 @@ import { it } from "@effect/vitest"
 import { ConfigProvider, Console, Effect, Either } from "effect"
 import { describe, expect } from "vitest"
 import packageJson from "../package.json" with { type: "json" }
-import { help, makeCli, type RunOptions, UsageError } from "../src/cli.ts"
+import { help, helpOf, type Invocation, makeCli, UsageError } from "../src/cli.ts"
 import { load } from "../src/layers/Setting.ts"
-import { type RunSettings, runGroups, runSettings } from "../src/layers/settings/run.ts"
+import { commandSettings, type RunSettings, runSettings } from "../src/layers/settings/commands.ts"
 
 interface Ran {
-  readonly options: RunOptions
+  readonly invocation: Invocation
   readonly settings: RunSettings
 }
 
-/** What the command line makes of arguments: how `run` was called, if it was, what was printed, and the failure. */
+/** What the command line makes of arguments: what was asked for, if anything was, what was printed, and the failure. */
 const execute = (args: ReadonlyArray<string>, variables: Readonly<Record<string, string>> = {}) =>
   Effect.gen(function* () {
     const printed: Array<string> = []
     const complained: Array<unknown> = []
     const calls: Array<Ran> = []
     const console = yield* Effect.console
-    const outcome = yield* makeCli((options) =>
-      Effect.andThen(load(runSettings), (settings) => {
-        calls.push({ options, settings })
+    const outcome = yield* makeCli((invocation) =>
+      Effect.andThen(load(runSettings.config), (settings) => {
+        calls.push({ invocation, settings })
       })
     )(["node", "telemetry-pipeline", ...args]).pipe(
       Console.withConsole({
@@ -52,7 +52,7 @@ describe("run", () => {
     Effect.gen(function* () {
       for (const args of [[], ["run"]]) {
         const { ran } = yield* execute(args)
-        expect(ran?.options).toEqual({ once: false, serve: false })
+        expect(ran?.invocation).toEqual({ command: "run", once: false, serve: false })
         expect(ran?.settings.streamer.batchSize).toBe(100)
       }
     })
@@ -101,7 +101,7 @@ describe("run", () => {
   it.effect("--once reads once whatever LOOP says", () =>
     Effect.gen(function* () {
       const { ran } = yield* execute(["--once", "--serve"], { LOOP: "true" })
-      expect(ran?.options).toEqual({ once: true, serve: true })
+      expect(ran?.invocation).toEqual({ command: "run", once: true, serve: true })
       expect(ran?.settings.source.loop).toBe(false)
       expect(yield* problem(["--once", "--loop"])).toBe(
         "--once and --loop contradict each other (see --help)"
@@ -116,7 +116,19 @@ describe("what is wrong with a command line is told in one line that names it", 
     ["run --bathc-size=5", "unknown flag --bathc-size=5 (see --help)"],
     ["--BATCH-SIZE 5", "unknown flag --BATCH-SIZE (see --help)"],
     ["-x", "unknown flag -x (see --help)"],
-    ["serve", "unknown command serve, expected run (see --help)"],
+    [
+      "serve",
+      "unknown command serve, expected one of run, broker, streamer, collector, gateway, offsets (see --help)"
+    ],
+    ["gateway --rate 1", "unknown flag --rate of gateway; run, streamer have it (see --help)"],
+    ["broker --once", "unknown flag --once of broker; run, streamer have it (see --help)"],
+    ["offsets", "offsets expects list, or set ID PLACE (see --help)"],
+    ["offsets set c-1", "offsets expects list, or set ID PLACE (see --help)"],
+    ["offsets list c-1", "offsets expects list, or set ID PLACE (see --help)"],
+    [
+      "offsets set c-1 yesterday",
+      '"yesterday" is no place in the log, expected earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z (see --help)'
+    ],
     ["run fast", "unknown argument fast (see --help)"],
     ["--batch-size", "--batch-size is given twice or without a value (see --help)"],
     ["--rate 1 --rate 2", "--rate is given twice or without a value (see --help)"],
@@ -145,30 +157,92 @@ describe("what is wrong with a command line is told in one line that names it", 
   )
 })
 
+describe("the other commands", () => {
+  it.effect("are asked for by their names, each with its own flags", () =>
+    Effect.gen(function* () {
+      for (const command of ["broker", "collector", "gateway"] as const) {
+        expect((yield* execute([command])).ran?.invocation).toEqual({ command })
+      }
+      for (const once of [true, false]) {
+        const args = ["streamer", "--shard", "1/2", ...(once ? ["--once"] : [])]
+        expect((yield* execute(args)).ran?.invocation).toEqual({ command: "streamer", once })
+      }
+    })
+  )
+
+  it.effect("offsets take a place in the log, and flags before and behind what they are to do", () =>
+    Effect.gen(function* () {
+      const asked = (args: ReadonlyArray<string>) =>
+        Effect.map(execute(["offsets", ...args]), ({ ran }) => ran?.invocation)
+      expect(yield* asked(["list"])).toEqual({ command: "offsets", action: { type: "list" } })
+      const places = {
+        earliest: "earliest",
+        latest: "latest",
+        "17": 17,
+        "2026-01-31T12:00:00.5+01:00": { atMs: Date.parse("2026-01-31T11:00:00.500Z") }
+      }
+      for (const [place, to] of Object.entries(places)) {
+        const action = { type: "set", subscriberId: "c-1", to }
+        expect(yield* asked(["--mq-host", "h", "set", "c-1", place])).toEqual({ command: "offsets", action })
+        expect(yield* asked(["set", "c-1", "--mq-host=h", place, "--mq-tls"])).toEqual({
+          command: "offsets",
+          action
+        })
+      }
+    })
+  )
+})
+
 describe("--help", () => {
-  it("lists every setting with its flag, variable, older names and default", () => {
-    for (const { settings } of runGroups) {
-      for (const { flag, env, aliases, defaultShown } of Object.values(settings)) {
-        const names = [env, ...aliases].join(", ")
-        const start = help.search(new RegExp(`  ${flag}\\b(?!-)`))
-        expect(start, flag).toBeGreaterThan(0)
-        const entry = help.slice(start, help.indexOf("]", start) + 1)
-        expect(entry, flag).toContain(`[${names}; default: ${defaultShown}]`)
-        expect(entry.indexOf("\n  --"), `${flag} has an entry of its own`).toBe(-1)
+  const entryOf = (text: string, flag: string, meaning: string) => {
+    const described = `${text}\n`.replace(/\n {6}(?=\S)/g, " ")
+    const start = described.indexOf(`${meaning}. Accepts`)
+    expect(start, flag).toBeGreaterThan(0)
+    return described.slice(described.lastIndexOf("\n", start), described.indexOf("\n", start))
+  }
+
+  it("of a command lists every setting of it with flag, variable, older names and default, and no other", () => {
+    for (const [command, { groups }] of Object.entries(commandSettings)) {
+      const shown = helpOf(command)
+      const settings = groups.flatMap((group) => Object.values(group.settings))
+      for (const { flag, env, aliases, defaultShown, meaning } of settings) {
+        const entry = entryOf(shown, flag, meaning)
+        expect(entry).toMatch(new RegExp(`^\n  ${flag}\\b(?!-)`))
+        expect(entry).toContain(`[${[env, ...aliases].join(", ")}; default: ${defaultShown}]`)
+      }
+      const flags = [...shown.matchAll(/^ {2}(--[a-z-]+)/gm)].map(([, flag]) => flag)
+      expect(flags.filter((flag) => !["--once", "--serve"].includes(flag!))).toHaveLength(settings.length)
+    }
+  })
+
+  it("of the program lists those of all commands, and which have them", () => {
+    for (const [command, { groups }] of Object.entries(commandSettings)) {
+      for (const { flag, meaning } of groups.flatMap((group) => Object.values(group.settings))) {
+        expect(entryOf(help, flag, meaning)).toMatch(new RegExp(`\\((.*, )?${command}(, .*)?\\)$`))
       }
     }
   })
 
   it("fits a terminal of 120 columns", () => {
-    for (const line of help.split("\n")) expect(line.length, line).toBeLessThanOrEqual(120)
+    for (const command of [undefined, ...Object.keys(commandSettings)]) {
+      for (const line of helpOf(command).split("\n")) expect(line.length, line).toBeLessThanOrEqual(120)
+    }
   })
 
   it.effect("is printed wherever it stands, and nothing runs", () =>
     Effect.gen(function* () {
-      for (const args of [["--help"], ["run", "-h"], ["--batch-size", "x", "--help"]]) {
+      for (const args of [["--help"], ["-h"], ["--batch-size", "x", "--help"]]) {
         const { calls, printed } = yield* execute(args)
         expect(calls).toBe(0)
         expect(printed).toBe(help)
+      }
+      for (const args of [
+        ["broker", "--help"],
+        ["broker", "--data", "x", "-h"]
+      ]) {
+        const { calls, printed } = yield* execute(args)
+        expect(calls).toBe(0)
+        expect(printed).toBe(helpOf("broker"))
       }
     })
   )

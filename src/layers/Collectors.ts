@@ -30,7 +30,10 @@ export class Collectors extends Context.Tag("telemetry/Collectors")<
   Collectors,
   {
     readonly progress: Effect.Effect<ReadonlyArray<CollectorProgress>>
-    /** Completes when every collector's checkpoint has reached the end that the log has now. They collect no further. */
+    /**
+     * Completes when every collector's checkpoint has reached the end that the log has now, or, where so configured, of what
+     * it has received. They collect no further.
+     */
     readonly drain: Effect.Effect<void, CollectorFailed | BrokerUnavailable>
     /** Completes when a collector has failed. */
     readonly failed: Effect.Effect<never, CollectorFailed>

@@ -1,18 +1,19 @@
+import { hostname } from "node:os"
 import { it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Exit, FastCheck, Option } from "effect"
 import { describe, expect } from "vitest"
 import { load, make, SettingError, withFlags } from "../../src/layers/Setting.ts"
+import { brokerSettings } from "../../src/layers/settings/broker.ts"
+import { brokerClientSettings } from "../../src/layers/settings/broker-client.ts"
 import { brokerHttpSettings } from "../../src/layers/settings/broker-http.ts"
+import { brokerServerSettings } from "../../src/layers/settings/broker-server.ts"
+import { commandSettings, runSettings } from "../../src/layers/settings/commands.ts"
 import { formatDuration, parseDuration } from "../../src/layers/settings/duration.ts"
 import * as kinds from "../../src/layers/settings/kinds.ts"
-import {
-  ignoredVariablesSet,
-  runGroups,
-  runSettings,
-  sourceSettings,
-  storeSettings,
-  streamerSettings
-} from "../../src/layers/settings/run.ts"
+import { ignoredVariablesSet } from "../../src/layers/settings/process.ts"
+import { loneSourceSettings, sourceSettings } from "../../src/layers/settings/source.ts"
+import { sharedStoreSettings, storeSettings } from "../../src/layers/settings/store.ts"
+import { loneStreamerSettings, streamerSettings } from "../../src/layers/settings/streamer.ts"
 
 type Texts = Readonly<Record<string, string>>
 
@@ -67,7 +68,7 @@ describe("a setting", () => {
   })
 
   it("takes its part of an older name that meant several", () => {
-    const { httpHost, httpPort } = brokerHttpSettings.settings
+    const { httpHost, httpPort } = brokerHttpSettings("127.0.0.1").settings
     const both = Config.all([httpHost.config, httpPort.config])
     expect(read(both, {})).toEqual(["127.0.0.1", 9001])
     expect(read(both, { HTTP_ADDR: ":9101" })).toEqual(["0.0.0.0", 9101])
@@ -95,7 +96,7 @@ describe("a setting", () => {
 
   it("that can't be read is told together with all others, each once", () => {
     const id = "x".repeat(253)
-    expect(read(runSettings, { API_PORT: "http", LOOP: "maybe", INSTANCE_ID: id })).toEqual([
+    expect(read(runSettings.config, { API_PORT: "http", LOOP: "maybe", INSTANCE_ID: id })).toEqual([
       'LOOP: "maybe" is not accepted, expected true, t, 1, yes, on or false, f, 0, no, off',
       `INSTANCE_ID: "${"x".repeat(100)}…" is not accepted, expected a text of at most 252 characters`,
       'API_PORT: "http" is not accepted, expected a port from 0 to 65535 (0: any that is free)'
@@ -103,7 +104,7 @@ describe("a setting", () => {
   })
 
   it("accepts its own default, as it is shown", () => {
-    for (const { settings } of runGroups) {
+    for (const { settings } of Object.values(commandSettings).flatMap(({ groups }) => groups)) {
       for (const [field, setting] of Object.entries(settings)) {
         // What is told in words is no value.
         if (/[< ]/.test(setting.defaultShown)) continue
@@ -113,10 +114,20 @@ describe("a setting", () => {
     }
   })
 
-  it("has a variable and a flag that no other has", () => {
-    const all = runGroups.flatMap(({ settings }) => Object.values(settings))
-    expect(new Set(all.map(({ env }) => env)).size).toBe(all.length)
-    expect(new Set(all.map(({ flag }) => flag)).size).toBe(all.length)
+  it("has a variable and a flag that no other of its command has", () => {
+    for (const { groups } of Object.values(commandSettings)) {
+      const all = groups.flatMap(({ settings }) => Object.values(settings))
+      expect(new Set(all.map(({ env }) => env)).size).toBe(all.length)
+      expect(new Set(all.map(({ flag }) => flag)).size).toBe(all.length)
+    }
+  })
+
+  it("has one flag, and one way to be written, in all commands", () => {
+    const all = Object.values(commandSettings).flatMap(({ groups }) =>
+      groups.flatMap(({ settings }) => Object.values(settings))
+    )
+    const ways = new Set(all.map(({ env, flag, kind }) => [env, flag, kind.accepted].join(" ")))
+    expect(ways.size).toBe(new Set(all.map(({ env }) => env)).size)
   })
 })
 
@@ -165,7 +176,9 @@ describe("the store", () => {
     expect(storeOf({})).toEqual({
       ...{ kind: "memory", samplesMax: 1_000_000, retentionMs: undefined, unusedFolder: undefined }
     })
-    expect(storeOf({ DATA_DIR: "d" })).toEqual({ kind: "file", dataDir: "d", retentionMs: undefined })
+    expect(storeOf({ DATA_DIR: "d" })).toEqual({
+      ...{ kind: "file", directory: "d/store", retentionMs: undefined }
+    })
     expect(storeOf({ DATA_DIR: "d", STORAGE_TYPE: "memory" })).toMatchObject({
       ...{ kind: "memory", unusedFolder: "d" }
     })
@@ -199,6 +212,92 @@ describe("the store", () => {
     expect(storeOf({ ...influx, INFLUXDB_URL: "localhost:8086" })).toEqual([
       'INFLUXDB_URL: "localhost:8086" is not accepted, expected a URL such as http://localhost:8086'
     ])
+  })
+})
+
+describe("the store of a collector or a gateway in a process of its own", () => {
+  const storeOf = (variables: Texts, flags: Texts = {}) => read(sharedStoreSettings.config, variables, flags)
+
+  it("is InfluxDB unless it is chosen", () => {
+    expect(storeOf({ INFLUXDB_TOKEN: "t" })).toMatchObject({ kind: "influxdb", token: "t" })
+    expect(storeOf({})).toEqual(["INFLUXDB_TOKEN: not set, and STORAGE_TYPE influxdb needs a token"])
+  })
+
+  it("is no other, and why is told", () => {
+    expect(storeOf({ STORAGE_TYPE: "memory", INFLUXDB_TOKEN: "t" })).toEqual([
+      'STORAGE_TYPE: "memory" is not accepted here, expected influxdb: a store in memory is of one process, and collectors ' +
+        "and gateways of others would not see what is in it; run, all in one process, takes any store"
+    ])
+    expect(storeOf({ INFLUXDB_TOKEN: "t" }, { "--storage-type": "file" })).toEqual([
+      '--storage-type: "file" is not accepted here, expected influxdb: one process has the store\'s folder at a time, and ' +
+        "collectors and gateways in processes of their own are several; run, all in one process, takes any store"
+    ])
+  })
+})
+
+describe("the broker", () => {
+  const GiB = 2 ** 30
+
+  it("keeps its log in memory, or in a folder where there is one, and more and not for ever there", () => {
+    const { config } = brokerSettings("block")
+    expect(read(config, {})).toMatchObject({
+      ...{ log: { kind: "memory" }, retentionBytes: GiB / 4, retentionMs: null, whenFull: "block" }
+    })
+    expect(read(config, { DATA_DIR: "d", FSYNC: "never" })).toMatchObject({
+      log: { kind: "files", directory: "d/broker/log", journal: "d/broker/journal", fsync: "never" },
+      ...{ retentionBytes: 10 * GiB, retentionMs: 168 * 3_600_000 }
+    })
+    expect(read(config, { DATA_DIR: "d", LOG_RETENTION: "none", LOG_RETENTION_BYTES: "1GiB" })).toMatchObject(
+      {
+        ...{ retentionBytes: GiB, retentionMs: null }
+      }
+    )
+    expect(read(brokerSettings("drop_oldest").config, {})).toMatchObject({ whenFull: "drop_oldest" })
+  })
+
+  it("needs a certificate and its key, or neither, and so do its peers", () => {
+    for (const { config } of [brokerServerSettings("h"), brokerClientSettings]) {
+      expect(read(config as Config.Config<unknown>, { MQ_TLS_CERT: "c.pem" })).toEqual([
+        "MQ_TLS_KEY: not set, and MQ_TLS_CERT needs it"
+      ])
+      expect(read(config as Config.Config<unknown>, { MQ_TLS_KEY: "k.pem" })).toEqual([
+        "MQ_TLS_CERT: not set, and MQ_TLS_KEY needs it"
+      ])
+    }
+  })
+
+  it("is spoken to in the clear unless something says otherwise", () => {
+    const { config } = brokerClientSettings
+    const files = { ca: undefined, certificate: undefined, key: undefined, servername: undefined }
+    expect(read(config, {})).toEqual({
+      ...{ host: "localhost", port: 9000, silenceMsMax: 5_000, token: undefined, tls: undefined }
+    })
+    expect(read(config, { MQ_TLS: "on" })).toMatchObject({ tls: files })
+    expect(read(config, { MQ_TLS_CA: "ca.pem" })).toMatchObject({ tls: { ...files, ca: "ca.pem" } })
+    expect(read(config, { MQ_PORT: "0" })).toEqual([
+      'MQ_PORT: "0" is not accepted, expected a port from 1 to 65535'
+    ])
+  })
+})
+
+describe("a streamer in a process of its own", () => {
+  it("has its host's name, and its part's number where it shares the source", () => {
+    const { config } = loneStreamerSettings
+    expect(read(config, {})).toMatchObject({ shard: undefined, streamerId: `streamer-${hostname()}` })
+    const shard = { index: 1, count: 3, by: "host" }
+    expect(read(config, { SHARD: "1/3" })).toMatchObject({ shard, streamerId: `streamer-${hostname()}-1` })
+    expect(read(config, { SHARD: "1/3", INSTANCE_ID: "s" })).toMatchObject({ shard, streamerId: "s" })
+    for (const SHARD of ["3/3", "1", "-1/3", "1/1001", "a/b", "1/3/5"]) {
+      expect(read(config, { SHARD })).toEqual([
+        `SHARD: "${SHARD}" is not accepted, expected none or i/N, such as 0/4: the part i, from 0 to N-1, of N, at most 1000`
+      ])
+    }
+  })
+
+  it("reads the file that is mounted for it", () => {
+    expect(read(loneSourceSettings.config, {})).toMatchObject({
+      source: { kind: "csv", path: "/data/dcgm_metrics.csv" }
+    })
   })
 })
 

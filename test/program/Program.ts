@@ -31,7 +31,7 @@ export const start = async (
   built ??= bundle()
   await built
   const child = spawn(process.execPath, [executable, ...flags], {
-    env: { PATH: process.env.PATH, API_PORT: "0", HTTP_PORT: "0", ...environment },
+    env: { PATH: process.env.PATH, API_PORT: "0", HTTP_PORT: "0", TCP_PORT: "0", ...environment },
     stdio: ["ignore", "pipe", "pipe"]
   })
   return observe(child)
@@ -42,7 +42,7 @@ export const startByNpm = (flags: ReadonlyArray<string>): Program =>
   observe(
     spawn("npm", ["start", "--", ...flags], {
       cwd: fileURLToPath(new URL("../..", import.meta.url)),
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, API_PORT: "0", HTTP_PORT: "0" },
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, API_PORT: "0", HTTP_PORT: "0", TCP_PORT: "0" },
       stdio: ["ignore", "pipe", "pipe"]
     })
   )

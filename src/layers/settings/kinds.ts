@@ -1,5 +1,6 @@
 /** The kinds of values that settings take: what is accepted, how it is read, how it is shown. */
 import { LogLevel, Option } from "effect"
+import { type Shard, shardsMax } from "../../protocol/Shard.ts"
 import { formatDuration, parseDuration } from "./duration.ts"
 
 export interface Kind<A> {
@@ -95,7 +96,7 @@ const parseBytes = (value: string): Option.Option<number> => {
 }
 
 /** Bytes in the largest binary unit that leaves them whole: `256MiB`. */
-const formatBytes = (bytes: number): string => {
+export const formatBytes = (bytes: number): string => {
   const unit = byteUnits.find(([name, size]) => name.endsWith("iB") && bytes > 0 && bytes % size === 0)
   return unit === undefined ? String(bytes) : `${bytes / unit[1]}${unit[0]}`
 }
@@ -221,4 +222,17 @@ export const fleetShape: Kind<FleetShape> = {
         })
   },
   show: (shape) => `${shape.hosts}x${shape.gpusPerHost}`
+}
+
+/** `i/N`: the part of one of N streamers that share a source. */
+export const shardPart: Kind<Shard> = {
+  accepted: `i/N, such as 0/4: the part i, from 0 to N-1, of N, at most ${shardsMax}`,
+  placeholder: "I/N",
+  parse: (value) => {
+    const match = /^(\d{1,4})\/(\d{1,4})$/.exec(value)
+    if (match === null) return Option.none()
+    const [index, count] = [Number(match[1]), Number(match[2])]
+    return index < count && count <= shardsMax ? Option.some({ index, count, by: "host" }) : Option.none()
+  },
+  show: ({ index, count }) => `${index}/${count}`
 }

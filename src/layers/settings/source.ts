@@ -16,15 +16,20 @@ import {
 const KiB = 1024
 const MiB = 1024 * KiB
 
-const source = {
-  csvPath: makeLate({
+/** The file of a node, as its streamers see it. */
+const mountedFile = "/data/dcgm_metrics.csv"
+
+const csvPath = (path: string | undefined, shown: string) =>
+  makeLate({
     env: "CSV_PATH",
     flag: "csv",
     meaning: "The CSV file to read",
     kind: text("PATH", 4096),
-    default: () => undefined,
-    shown: "the sample that is shipped"
-  }),
+    default: () => path,
+    shown
+  })
+
+const beside = {
   simulate: make({
     env: "SIMULATE",
     meaning: "Instead of a file, a simulated fleet of so many hosts with so many GPUs each",
@@ -68,7 +73,7 @@ const source = {
   })
 } satisfies SettingRecord
 
-type SimulatedFaults = Values<typeof source>["simulateFaults"]
+type SimulatedFaults = Values<typeof beside>["simulateFaults"]
 
 /** Where samples come from. */
 export type SourceChoice =
@@ -76,33 +81,36 @@ export type SourceChoice =
   | { readonly kind: "csv"; readonly path: string | undefined }
   | ({ readonly kind: "simulated"; readonly seed: number; readonly faults: SimulatedFaults } & FleetShape)
 
+type CsvPath = ReturnType<typeof csvPath>
+
 /**
  * Both of a file and a fleet can't be read. A flag silences the other one's variable, which a shell or a manifest may
  * have set long ago; of the same rank they contradict each other.
  */
-const sourceChoice: Config.Config<SourceChoice> = Config.all({
-  csv: source.csvPath.given,
-  fleet: source.simulate.given,
-  path: source.csvPath.config,
-  shape: source.simulate.config,
-  seed: source.simulateSeed.config,
-  faults: source.simulateFaults.config
-}).pipe(
-  Config.mapOrFail(({ csv, fleet, path, shape, seed, faults }) => {
-    const file = { kind: "csv", path } as const
-    if (shape === undefined) return Either.right(file)
-    const simulated = { kind: "simulated", seed, faults, ...shape } as const
-    if (Option.isNone(csv) || Option.isNone(fleet)) return Either.right(simulated)
-    if (csv.value.isFlag !== fleet.value.isFlag) return Either.right(csv.value.isFlag ? file : simulated)
-    const names = `${csv.value.name} and ${fleet.value.name}`
-    return Either.left(
-      ConfigError.InvalidData(
-        [csv.value.name],
-        `${names} contradict each other, expected at most one of them`
+const sourceChoice = (csvPath: CsvPath): Config.Config<SourceChoice> =>
+  Config.all({
+    csv: csvPath.given,
+    fleet: beside.simulate.given,
+    path: csvPath.config,
+    shape: beside.simulate.config,
+    seed: beside.simulateSeed.config,
+    faults: beside.simulateFaults.config
+  }).pipe(
+    Config.mapOrFail(({ csv, fleet, path, shape, seed, faults }) => {
+      const file = { kind: "csv", path } as const
+      if (shape === undefined) return Either.right(file)
+      const simulated = { kind: "simulated", seed, faults, ...shape } as const
+      if (Option.isNone(csv) || Option.isNone(fleet)) return Either.right(simulated)
+      if (csv.value.isFlag !== fleet.value.isFlag) return Either.right(csv.value.isFlag ? file : simulated)
+      const names = `${csv.value.name} and ${fleet.value.name}`
+      return Either.left(
+        ConfigError.InvalidData(
+          [csv.value.name],
+          `${names} contradict each other, expected at most one of them`
+        )
       )
-    )
-  })
-)
+    })
+  )
 
 /** Where samples come from and how they are read. */
 export interface SourceSettings {
@@ -112,13 +120,19 @@ export interface SourceSettings {
   readonly maxRowBytes: number
 }
 
-export const sourceSettings: Group<typeof source, SourceSettings> = {
-  title: "Source",
-  settings: source,
-  config: Config.all({
-    source: sourceChoice,
-    loop: source.loop.config,
-    timestamps: source.timestamps.config,
-    maxRowBytes: source.maxRowBytes.config
+const settingsWith = (csvPath: CsvPath) => {
+  const settings = { csvPath, ...beside }
+  const config: Config.Config<SourceSettings> = Config.all({
+    source: sourceChoice(csvPath),
+    loop: beside.loop.config,
+    timestamps: beside.timestamps.config,
+    maxRowBytes: beside.maxRowBytes.config
   })
+  return { title: "Source", settings, config } satisfies Group<typeof settings, SourceSettings>
 }
+
+/** Where a program that is started without more reads: something to see. */
+export const sourceSettings = settingsWith(csvPath(undefined, "the sample that is shipped"))
+
+/** Where a streamer of its own reads: the file that is mounted for it. */
+export const loneSourceSettings = settingsWith(csvPath(mountedFile, mountedFile))

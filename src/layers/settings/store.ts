@@ -1,27 +1,21 @@
 /** What may be set about where samples are stored. */
-import { Config, ConfigError, Either } from "effect"
+import { Config, ConfigError, Either, Option } from "effect"
 import { type Group, make, makeLate, type SettingRecord } from "../Setting.ts"
+import { dataDir, storeFolder } from "./data.ts"
 import { choice, duration, integer, orNone, text } from "./kinds.ts"
 
 const dayMs = 24 * 3_600_000
 const influxRetentionMs = 5 * dayMs
 
-const store = {
-  storageType: makeLate({
-    env: "STORAGE_TYPE",
-    meaning: "Where samples are stored",
-    kind: choice("TYPE", ["memory", "file", "influxdb"]),
-    default: () => undefined,
-    shown: "memory; file with --data"
-  }),
-  dataDir: makeLate({
-    env: "DATA_DIR",
-    flag: "data",
-    meaning: "Folder of what outlives the process; it is made where it is missing",
-    kind: text("DIR", 4_096),
-    default: () => undefined,
-    shown: "no folder"
-  }),
+const storageType = {
+  env: "STORAGE_TYPE",
+  meaning: "Where samples are stored",
+  kind: choice("TYPE", ["memory", "file", "influxdb"])
+} as const
+
+const shared = {
+  storageType: make({ ...storageType, default: "influxdb" }),
+  dataDir,
   retentionMs: makeLate({
     env: "RETENTION_PERIOD",
     meaning:
@@ -29,12 +23,6 @@ const store = {
     kind: orNone(duration({ min: 1_000, max: 100 * 365 * dayMs })),
     default: () => "of_store" as const,
     shown: "120h with InfluxDB, else none"
-  }),
-  memorySamplesMax: make({
-    env: "MEMORY_MAX_SAMPLES",
-    meaning: "Samples that the memory store keeps; beyond, the oldest go",
-    kind: integer({ min: 1, max: 1_000_000_000 }),
-    default: 1_000_000
   }),
   influxUrl: make({
     env: "INFLUXDB_URL",
@@ -64,7 +52,18 @@ const store = {
   })
 } satisfies SettingRecord
 
-/** Where samples are stored, and for how long; 0 is for ever. A folder that was given and that nothing is kept in is told. */
+const own = {
+  ...shared,
+  storageType: makeLate({ ...storageType, default: () => undefined, shown: "memory; file with --data" }),
+  memorySamplesMax: make({
+    env: "MEMORY_MAX_SAMPLES",
+    meaning: "Samples that the memory store keeps; beyond, the oldest go",
+    kind: integer({ min: 1, max: 1_000_000_000 }),
+    default: 1_000_000
+  })
+} satisfies SettingRecord
+
+/** Where samples are stored, and for how long; 0 is for ever. A folder that was given and that no sample is kept in is told. */
 export type StoreSettings =
   | {
       readonly kind: "memory"
@@ -72,7 +71,7 @@ export type StoreSettings =
       readonly retentionMs: number | undefined
       readonly unusedFolder: string | undefined
     }
-  | { readonly kind: "file"; readonly dataDir: string; readonly retentionMs: number | undefined }
+  | { readonly kind: "file"; readonly directory: string; readonly retentionMs: number | undefined }
   | {
       readonly kind: "influxdb"
       readonly url: string
@@ -88,63 +87,92 @@ const missing = (name: string, problem: string) => Either.left(ConfigError.Missi
 
 const isHttp = (url: string): boolean => URL.canParse(url) && /^https?:/.test(url)
 
-const storeChoice: Config.Config<StoreSettings> = Config.all({
-  type: store.storageType.config,
-  dataDir: store.dataDir.config,
-  retentionMs: store.retentionMs.config,
-  samplesMax: store.memorySamplesMax.config,
-  url: store.influxUrl.config,
-  token: store.influxToken.config,
-  org: store.influxOrg.config,
-  bucket: store.influxBucket.config
-}).pipe(
-  Config.mapOrFail(
-    ({
-      type,
-      dataDir,
-      retentionMs: asked,
-      samplesMax,
-      url,
-      token,
-      org,
-      bucket
-    }): Either.Either<StoreSettings, ConfigError.ConfigError> => {
-      const retentionMs = asked === "of_store" ? undefined : asked
+interface InfluxChoice {
+  readonly url: string
+  readonly token: string | undefined
+  readonly org: string
+  readonly bucket: string
+  readonly asked: number | "of_store" | undefined
+  readonly unusedFolder: string | undefined
+}
+
+const influx = ({
+  token,
+  url,
+  asked,
+  ...where
+}: InfluxChoice): Either.Either<StoreSettings, ConfigError.ConfigError> => {
+  if (token === undefined) {
+    return missing("INFLUXDB_TOKEN", "INFLUXDB_TOKEN: not set, and STORAGE_TYPE influxdb needs a token")
+  }
+  if (!isHttp(url)) {
+    const problem = `INFLUXDB_URL: ${JSON.stringify(url)} is not accepted, expected a URL such as http://localhost:8086`
+    return Either.left(ConfigError.InvalidData(["INFLUXDB_URL"], problem))
+  }
+  const isRetentionAsked = asked !== "of_store"
+  const retentionMs = isRetentionAsked ? (asked ?? 0) : influxRetentionMs
+  return Either.right({ kind: "influxdb", ...where, url, token, isRetentionAsked, retentionMs })
+}
+
+const influxConfig = Config.all({
+  url: shared.influxUrl.config,
+  token: shared.influxToken.config,
+  org: shared.influxOrg.config,
+  bucket: shared.influxBucket.config,
+  asked: shared.retentionMs.config,
+  unusedFolder: shared.dataDir.config
+})
+
+/** The store of a process that has collectors and gateway in it. */
+export const storeSettings: Group<typeof own, StoreSettings> = {
+  title: "Store",
+  settings: own,
+  config: Config.all({
+    type: own.storageType.config,
+    dataDir: own.dataDir.config,
+    samplesMax: own.memorySamplesMax.config,
+    influx: influxConfig
+  }).pipe(
+    Config.mapOrFail(({ type, dataDir, samplesMax, influx: choice }) => {
+      const retentionMs = choice.asked === "of_store" ? undefined : choice.asked
       switch (type ?? (dataDir === undefined ? "memory" : "file")) {
         case "memory":
-          return Either.right({ kind: "memory", samplesMax, retentionMs, unusedFolder: dataDir })
+          return Either.right<StoreSettings>({
+            ...{ kind: "memory", samplesMax, retentionMs },
+            unusedFolder: dataDir
+          })
         case "file":
           return dataDir === undefined
             ? missing("DATA_DIR", "DATA_DIR: not set (--data), and STORAGE_TYPE file needs a folder")
-            : Either.right({ kind: "file", dataDir, retentionMs })
-        case "influxdb": {
-          if (token === undefined) {
-            return missing(
-              "INFLUXDB_TOKEN",
-              "INFLUXDB_TOKEN: not set, and STORAGE_TYPE influxdb needs a token"
-            )
-          }
-          if (!isHttp(url)) {
-            return Either.left(
-              ConfigError.InvalidData(
-                ["INFLUXDB_URL"],
-                `INFLUXDB_URL: ${JSON.stringify(url)} is not accepted, expected a URL such as http://localhost:8086`
-              )
-            )
-          }
-          const isRetentionAsked = asked !== "of_store"
-          return Either.right({
-            ...{ kind: "influxdb", url, token, org, bucket, isRetentionAsked, unusedFolder: dataDir },
-            retentionMs: isRetentionAsked ? (retentionMs ?? 0) : influxRetentionMs
-          })
-        }
+            : Either.right<StoreSettings>({ kind: "file", directory: storeFolder(dataDir), retentionMs })
+        case "influxdb":
+          return influx(choice)
       }
-    }
+    })
   )
-)
+}
 
-export const storeSettings: Group<typeof store, StoreSettings> = {
+/** Why collectors and gateways in processes of their own can't meet in a store. */
+const unshared = {
+  memory:
+    "a store in memory is of one process, and collectors and gateways of others would not see what is in it",
+  file: "one process has the store's folder at a time, and collectors and gateways in processes of their own are several"
+}
+
+/** The store of a process that has collectors alone in it, or a gateway alone: one that processes share. */
+export const sharedStoreSettings: Group<typeof shared, StoreSettings> = {
   title: "Store",
-  settings: store,
-  config: storeChoice
+  settings: shared,
+  config: Config.all({
+    given: shared.storageType.given,
+    type: shared.storageType.config,
+    influx: influxConfig
+  }).pipe(
+    Config.mapOrFail(({ given, type, influx: choice }) => {
+      if (type === "influxdb") return influx(choice)
+      const name = Option.match(given, { onNone: () => "STORAGE_TYPE", onSome: (value) => value.name })
+      const problem = `${name}: ${JSON.stringify(type)} is not accepted here, expected influxdb: ${unshared[type]}; run, all in one process, takes any store`
+      return Either.left(ConfigError.InvalidData([name], problem))
+    })
+  )
 }

@@ -2,7 +2,7 @@
 import { Context, Effect, Layer } from "effect"
 import { streamerWindowBytes, streamerWindowBytesMin } from "../../protocol/Limits.ts"
 import { ProducerId } from "../../protocol/Log.ts"
-import { type ShardBy, shardsOf } from "../../protocol/Shard.ts"
+import { type Shard, type ShardBy, shardsOf } from "../../protocol/Shard.ts"
 import type { Broker } from "../Broker.ts"
 import { drainAll, drainedOnClose } from "../Drain.ts"
 import { instanceIds } from "../InstanceIds.ts"
@@ -16,6 +16,8 @@ export interface StreamersOptions {
   readonly streamers: number
   /** How several share the rows of the source. */
   readonly shardBy: ShardBy
+  /** The part of one alone that shares the rows with streamers of other processes. */
+  readonly shard?: Shard | undefined
   /** Samples in a full batch. */
   readonly batchSize: number
   /** How long a batch collects unless it is full. */
@@ -55,9 +57,10 @@ const make = Effect.gen(function* () {
   const config = yield* StreamerConfig
   const { streamerId, streamers, shardBy, batchSize, collectIntervalMs } = config
   const ids = instanceIds(streamerId, streamers)
-  return yield* Effect.forEach(shardsOf(streamers, shardBy), (shard) =>
+  const shards = config.shard === undefined ? shardsOf(streamers, shardBy) : [config.shard]
+  return yield* Effect.forEach(shards, (shard, index) =>
     makeStreamer({
-      streamerId: ProducerId.make(ids[shard.index]!),
+      streamerId: ProducerId.make(ids[index]!),
       shard,
       batchSize,
       collectIntervalMs,

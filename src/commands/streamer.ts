@@ -1,0 +1,60 @@
+/** A streamer in a process of its own: a source, and a broker in another process, which knows where it goes on. */
+import { Effect, Layer } from "effect"
+import { remoteBroker } from "../compose/broker.ts"
+import { streamers } from "../compose/instances.ts"
+import { readyWhile } from "../compose/servers.ts"
+import { telemetrySource } from "../compose/source.ts"
+import { answers } from "../http/ReadinessChecks.ts"
+import { Broker } from "../layers/Broker.ts"
+import * as Draining from "../layers/Draining.ts"
+import * as Metrics from "../layers/Metrics.ts"
+import * as Rejects from "../layers/Rejects.ts"
+import { Streamers } from "../layers/Streamers.ts"
+import type { StreamerProcessSettings } from "../layers/settings/commands.ts"
+import { print } from "../terminal.ts"
+import * as Announcing from "./announcing.ts"
+import { streamerProgress } from "./progress.ts"
+import { stop } from "./stopping.ts"
+import { logRejects, showProgress, tellRejects } from "./telling.ts"
+
+const metrics = Layer.mergeAll(Metrics.layerStreamers, Metrics.layerRejects, Metrics.layerProcess)
+
+const dependencies = Effect.map(Broker, ({ stats }) => [answers("broker")(stats)])
+
+const layers = (settings: StreamerProcessSettings) =>
+  metrics.pipe(
+    Layer.provideMerge(streamers(settings.streamer)),
+    Layer.provide(telemetrySource(settings.source)),
+    Layer.provideMerge(Announcing.announcedProbe(settings.probe)),
+    Layer.provide(readyWhile(dependencies)),
+    Layer.provideMerge(remoteBroker(settings.client)),
+    Layer.provideMerge(Layer.mergeAll(Draining.layer, Rejects.layer))
+  )
+
+const drain = Effect.gen(function* () {
+  yield* (yield* Streamers).drain
+  print(yield* streamerProgress)
+})
+
+const stopping = {
+  doing: "publishing what was read",
+  lost: "not everything that was read is published; the rest is read again after a restart"
+}
+
+/** Runs until everything that was read is acknowledged (`once`), until something fails, or until it is interrupted. */
+export const streamer = (settings: StreamerProcessSettings, once: boolean) =>
+  Effect.gen(function* () {
+    yield* Announcing.announceStreamers(settings.source, settings.streamer)
+    yield* Announcing.announceClient(settings.client)
+    yield* Effect.forkScoped(showProgress(streamerProgress))
+    yield* Effect.forkScoped(logRejects)
+    const { done } = yield* Streamers
+    if (!once) return yield* Effect.zipRight(done, Effect.never)
+    yield* done
+    print(yield* streamerProgress)
+    yield* tellRejects
+  }).pipe(
+    Effect.scoped,
+    Effect.onInterrupt(() => stop(settings.process, stopping, drain)),
+    Effect.provide(layers(settings))
+  )
