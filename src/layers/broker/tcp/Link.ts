@@ -59,6 +59,7 @@ export class Link {
   private readonly pending = new Map<number, (answer: LinkAnswer) => void>()
   private nextCorrelation = 1
   private isBehind = false
+  private hasAnswered = false
   /** Why the connection ends, as the broker said before it closed it. */
   private farewell: string | undefined
   private problem: string | undefined
@@ -163,7 +164,8 @@ export class Link {
   }
 
   private takeError(error: ErrorAnswer): void {
-    if (!error.unsolicited) {
+    // Before hello is answered nothing else can be meant.
+    if (!error.unsolicited || !this.hasAnswered) {
       // Answers come in order, so that one of a broker which repeats no correlation belongs to the oldest request.
       const oldest = this.pending.keys().next().value
       this.answer(error.correlation === "" ? (oldest ?? 0) : Number(error.correlation), error)
@@ -178,6 +180,7 @@ export class Link {
     const answered = this.pending.get(correlation)
     if (answered === undefined) return
     this.pending.delete(correlation)
+    this.hasAnswered = true
     answered(answer)
     if (this.isBehind && this.pending.size === 0) this.readOrNot()
   }

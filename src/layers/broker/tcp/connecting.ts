@@ -1,5 +1,5 @@
 /** Connections to a broker that have said hello. */
-import { Effect, ExecutionStrategy, Exit, Schedule, Schema, Scope } from "effect"
+import { Deferred, Effect, ExecutionStrategy, Exit, FiberId, Schedule, Schema, Scope } from "effect"
 import { silenceLooks } from "../../../protocol/Limits.ts"
 import { LogId, Sequence, SourcePosition } from "../../../protocol/Log.ts"
 import type { ErrorAnswer, ResponseAnswer } from "../../../protocol/wire/AnswerDecoder.ts"
@@ -113,14 +113,16 @@ export const connect = (
 /** The payload of a response as text. */
 export const textOf = ({ payload }: ResponseAnswer): string => new TextDecoder().decode(payload)
 
-/** One connection for many calls: opened by the first, and again by the next where it has broken. */
+/**
+ * One connection for many calls: opened by the first, and again by the next where it has broken. Whoever comes while it is
+ * being opened waits for the same attempt.
+ */
 export const makeShared = <A extends Pick<Connected, "link">>(
   open: Effect.Effect<A, BrokerUnavailable, Scope.Scope>
 ): Effect.Effect<Effect.Effect<A, BrokerUnavailable>, never, Scope.Scope> =>
-  Effect.gen(function* () {
-    const outer = yield* Effect.scope
-    const one = yield* Effect.makeSemaphore(1)
+  Effect.map(Effect.scope, (outer) => {
     let current: { readonly opened: A; readonly scope: Scope.CloseableScope } | undefined
+    let attempt: Deferred.Deferred<A, BrokerUnavailable> | undefined
     const reopen = Effect.gen(function* () {
       if (current !== undefined) yield* Scope.close(current.scope, Exit.void)
       current = undefined
@@ -131,11 +133,19 @@ export const makeShared = <A extends Pick<Connected, "link">>(
       current = { opened, scope }
       return opened
     })
-    return one.withPermits(1)(
-      Effect.suspend(() =>
-        current !== undefined && current.opened.link.endedBy === undefined
-          ? Effect.succeed(current.opened)
-          : reopen
-      )
-    )
+    return Effect.suspend(() => {
+      if (current !== undefined && current.opened.link.endedBy === undefined) {
+        return Effect.succeed(current.opened)
+      }
+      if (attempt !== undefined) return Deferred.await(attempt)
+      const mine = Deferred.unsafeMake<A, BrokerUnavailable>(FiberId.none)
+      attempt = mine
+      // In the outer scope: whoever asked first may be interrupted, and others wait too.
+      const opening = Effect.onExit(Effect.interruptible(reopen), (exit) => {
+        attempt = undefined
+        return Deferred.done(mine, exit)
+      })
+      // Begun uninterruptibly, so that it also tells of a scope that has closed.
+      return Effect.zipRight(Effect.uninterruptible(Effect.forkIn(opening, outer)), Deferred.await(mine))
+    })
   })

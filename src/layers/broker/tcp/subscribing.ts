@@ -1,6 +1,6 @@
 /** A subscription over a connection of its own. */
 import { Effect, Schema } from "effect"
-import { deliveryBytesMax } from "../../../protocol/Limits.ts"
+import { ackedRangesMax, deliveryBytesMax } from "../../../protocol/Limits.ts"
 import { Offset, type StartFrom } from "../../../protocol/Log.ts"
 import type { ErrorAnswer, ResponseAnswer } from "../../../protocol/wire/AnswerDecoder.ts"
 import type { OffsetRange } from "../../../protocol/wire/Requests.ts"
@@ -101,6 +101,12 @@ const rangesOf = (offsets: ReadonlyArray<Offset>): ReadonlyArray<OffsetRange> =>
   return ranges
 }
 
+/** Offsets in parts that one request may name: one part where there are none. */
+const chunked = (offsets: ReadonlyArray<Offset>): ReadonlyArray<ReadonlyArray<Offset>> =>
+  offsets.length <= ackedRangesMax
+    ? [offsets]
+    : [offsets.slice(0, ackedRangesMax), ...chunked(offsets.slice(ackedRangesMax))]
+
 /** The wire says only always or never: where a subscriber may be known, the broker is asked whether it is. */
 const isResuming = (link: Link, { resume, subscriberId }: SubscribeOptions) =>
   resume !== "if_known"
@@ -153,11 +159,15 @@ export const makeSubscribe =
         clamped,
         deliveries: delivered.take,
         commit: (offset) => settle(offset, ask(link, { type: "commit", subscriberId, offset })),
-        ack: (offsets) =>
-          settle(
-            offsets[offsets.length - 1] ?? start,
-            ask(link, { type: "ack", subscriberId, ranges: rangesOf(offsets) })
-          ),
+        ack: (offsets) => {
+          const [first, ...others] = chunked(offsets).map((some) =>
+            settle(
+              some[some.length - 1] ?? start,
+              ask(link, { type: "ack", subscriberId, ranges: rangesOf(some) })
+            )
+          )
+          return others.reduce((before, next) => Effect.zipRight(before, next), first!)
+        },
         nack: (offset) => settle(offset, ask(link, { type: "nack", subscriberId, offset })),
         unsubscribe: Effect.flatMap(ask(link, { type: "unsubscribe", subscriberId }), (answer) => {
           if (answer.type === "response") {
