@@ -185,10 +185,8 @@ export class Peer {
     })
   }
 
-  private publish(
-    { correlation, payload, sequence, position, ...request }: PublishRequest,
-    held: number
-  ): void {
+  private publish(request: PublishRequest, held: number): void {
+    const { correlation, payload, sequence, position } = request
     const producerId = request.producerId ?? (sequence === undefined ? undefined : this.hello?.producerId)
     if (sequence !== undefined && producerId === undefined) {
       this.refuse(correlation, "bad_request", "sequence without producer_id")
@@ -199,14 +197,14 @@ export class Peer {
       return
     }
     this.connection.hold(held)
-    this.publisher.add({
-      payloads: [payload],
-      positions: [(position ?? null) as SourcePosition | null],
-      producerId: (producerId ?? null) as ProducerId | null,
-      firstSequence: sequence === undefined ? null : sequenceOf(sequence),
+    this.publisher.add(
+      payload,
+      (position ?? null) as SourcePosition | null,
+      (producerId ?? null) as ProducerId | null,
+      sequence === undefined ? null : sequenceOf(sequence),
       correlation,
-      heldBytes: held
-    })
+      held
+    )
   }
 
   private takeBinary(bytes: Uint8Array, start: number, end: number, held: number): void {
@@ -228,14 +226,14 @@ export class Peer {
       return
     }
     this.connection.hold(held)
-    this.publisher.add({
+    this.publisher.addAll(
       payloads,
-      positions: positions as ReadonlyArray<SourcePosition | null>,
-      producerId: firstSequence === null ? null : (producerId as ProducerId),
-      firstSequence: firstSequence === null ? null : sequenceOf(firstSequence),
+      positions as ReadonlyArray<SourcePosition | null>,
+      firstSequence === null ? null : (producerId as ProducerId),
+      firstSequence === null ? null : sequenceOf(firstSequence),
       correlation,
-      heldBytes: held
-    })
+      held
+    )
   }
 
   private refuseBinary(correlation: number, problem: string): void {

@@ -32,22 +32,13 @@ import { countError, type Surroundings } from "./Surroundings.ts"
 const callBytesMax = 4 * 1024 * 1024
 const callRequestsMax = 8_192
 
-/** What one request published. */
-export interface Published {
-  readonly payloads: ReadonlyArray<Uint8Array>
-  readonly positions: ReadonlyArray<SourcePosition | null>
-  readonly producerId: ProducerId | null
-  readonly firstSequence: Sequence | null
-  /** A text to a peer that publishes in JSON, a number to one that does in binary. */
-  readonly correlation: string | number
-  /** What it takes of the connection's budget until it is answered. */
-  readonly heldBytes: number
-}
+/** A text of a peer that publishes in JSON, a number of one that does in binary. */
+type Correlation = string | number
 
 interface Entry {
   readonly slot: Slot
   readonly count: number
-  readonly correlation: string | number
+  readonly correlation: Correlation
 }
 
 /** Requests that are published by one call. */
@@ -64,7 +55,7 @@ class Call {
     readonly firstSequence: Sequence | null
   ) {}
 
-  takes({ producerId, firstSequence }: Published): boolean {
+  takes(producerId: ProducerId | null, firstSequence: Sequence | null): boolean {
     return (
       this.producerId === producerId &&
       (firstSequence === null
@@ -111,23 +102,55 @@ export class Publisher {
     return !this.isOut && this.calls.length === 0
   }
 
-  add(published: Published): void {
-    let call = this.calls[this.calls.length - 1]
-    if (call === undefined || !call.takes(published)) {
-      call = new Call(published.producerId, published.firstSequence)
-      this.calls.push(call)
+  /** Takes in a request of one record, which takes `heldBytes` of the connection's budget until it is answered. */
+  add(
+    payload: Uint8Array,
+    position: SourcePosition | null,
+    producerId: ProducerId | null,
+    sequence: Sequence | null,
+    correlation: Correlation,
+    heldBytes: number
+  ): void {
+    const call = this.callFor(producerId, sequence)
+    call.payloads.push(payload)
+    call.positions.push(position)
+    call.payloadBytes += payload.length
+    this.enter(call, 1, correlation, heldBytes)
+  }
+
+  /** The same of many records. */
+  addAll(
+    payloads: ReadonlyArray<Uint8Array>,
+    positions: ReadonlyArray<SourcePosition | null>,
+    producerId: ProducerId | null,
+    firstSequence: Sequence | null,
+    correlation: Correlation,
+    heldBytes: number
+  ): void {
+    const call = this.callFor(producerId, firstSequence)
+    for (const [index, payload] of payloads.entries()) {
+      call.payloads.push(payload)
+      call.positions.push(positions[index]!)
+      call.payloadBytes += payload.length
     }
+    this.enter(call, payloads.length, correlation, heldBytes)
+  }
+
+  private callFor(producerId: ProducerId | null, firstSequence: Sequence | null): Call {
+    const last = this.calls[this.calls.length - 1]
+    if (last?.takes(producerId, firstSequence) === true) return last
+    const call = new Call(producerId, firstSequence)
+    this.calls.push(call)
+    return call
+  }
+
+  private enter(call: Call, count: number, correlation: Correlation, heldBytes: number): void {
     const { outbox } = this.options
     const before = call.entries[call.entries.length - 1]?.slot
     // Answers in a row share a place.
     const slot = before !== undefined && before === outbox.last ? before : outbox.reserve()
-    for (const payload of published.payloads) {
-      call.payloads.push(payload)
-      call.payloadBytes += payload.length
-    }
-    for (const position of published.positions) call.positions.push(position)
-    call.heldBytes += published.heldBytes
-    call.entries.push({ slot, count: published.payloads.length, correlation: published.correlation })
+    call.heldBytes += heldBytes
+    call.entries.push({ slot, count, correlation })
   }
 
   /** So many bytes were read since the last call of this; publishes what is to be. */

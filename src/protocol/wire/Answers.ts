@@ -32,8 +32,18 @@ const framed = (body: string): string => {
 const correlated = (correlation: string): string =>
   correlation === "" ? "}" : `,"correlation_id":${correlation}}`
 
+const publishedHead = '{"type":"response","success":true,"offset":'
+/** Frames up to the offset, by the number of its digits: most answers are of this kind, and are many. */
+const publishedHeads = Array.from({ length: 17 }, (_, digits) =>
+  String.fromCharCode(0, 0, 0, publishedHead.length + digits + 1).concat(publishedHead)
+)
+
 /** The answer to a publish; `null` where the offset is not known. */
 export const publishedFrame = (correlation: string, offset: number | null, isDuplicate: boolean): string => {
+  if (correlation === "" && offset !== null && !isDuplicate) {
+    const digits = String(offset)
+    return `${publishedHeads[digits.length]}${digits}}`
+  }
   const at = offset === null ? "" : `,"offset":${offset}`
   const duplicate = isDuplicate ? ',"duplicate":true' : ""
   return framed(`{"type":"response","success":true${at}${duplicate}${correlated(correlation)}`)

@@ -58,9 +58,11 @@ export class Members<Name extends string> {
     return start === -1 ? undefined : this.bytes.subarray(start, this.scanner.ends[this.indices[name]]!)
   }
 
+  /** The length of a value as it came; 0 where it is absent. */
   sliceBytes(name: Name): number {
     const index = this.indices[name]
-    return this.scanner.ends[index]! - this.scanner.starts[index]!
+    const start = this.scanner.starts[index]!
+    return start === -1 ? 0 : this.scanner.ends[index]! - start
   }
 
   /** The bytes of a value as latin1; `""` where it is absent. */
