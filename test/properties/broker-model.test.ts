@@ -14,6 +14,7 @@ import {
   subscribe
 } from "../contracts/Broker.messages.ts"
 import { type Ground, makeDurableGround, makeGround } from "../layers/broker/Ground.ts"
+import { behindTcp } from "../layers/broker/tcp/Served.ts"
 import { BrokerModel } from "./BrokerModel.ts"
 import { type Drawn, scheduled } from "./Turns.ts"
 
@@ -225,6 +226,16 @@ it.scoped.prop(
   histories,
   ({ operations }) => Effect.flatMap(makeGround(), (ground) => answersAsItsModel(ground, operations)),
   { fastCheck: { numRuns } }
+)
+
+it.scoped.prop(
+  "so does one behind a connection",
+  histories,
+  ({ operations }) =>
+    Effect.flatMap(makeGround(), ({ openBroker }) =>
+      answersAsItsModel({ openBroker: behindTcp(openBroker) }, operations)
+    ),
+  { fastCheck: { numRuns: numRuns / 4 } }
 )
 
 it.scoped.prop(

@@ -12,6 +12,7 @@ import {
   subscribe
 } from "../contracts/Broker.messages.ts"
 import { makeGround } from "../layers/broker/Ground.ts"
+import { behindTcp, inProcess } from "../layers/broker/tcp/Served.ts"
 import { type Drawn, scheduled, turns } from "./Turns.ts"
 
 const numRuns = 25
@@ -192,22 +193,29 @@ const apply = (world: World, operation: Operation) =>
     }
   })
 
-it.scoped.prop(
-  "no message is lost, and one is delivered again only from the last commit on, over any crashes",
-  [FastCheck.array(operation, { maxLength: 40, size: "max" })],
-  ([operations]) =>
-    Effect.gen(function* () {
-      const world = new World((yield* makeGround()).openBroker)
-      yield* world.restart
-      // Everybody has a checkpoint from the beginning, so that everything is to be seen.
-      for (const reader of world.readers) yield* world.subscribed(reader)
-      for (const operation of operations) yield* apply(world, operation)
-      for (const reader of world.readers) {
-        do yield* world.take(reader)
-        while (reader.end < world.log.length)
-        expect(reader.seen).toBe(world.log.length)
-      }
-      yield* world.restart
-    }).pipe(scheduled),
-  { fastCheck: { numRuns } }
-)
+const places = [
+  ["in this process", inProcess],
+  ["behind a connection", behindTcp]
+] as const
+
+for (const [where, open] of places) {
+  it.scoped.prop(
+    `no message is lost, and one is delivered again only from the last commit on, over any crashes, ${where}`,
+    [FastCheck.array(operation, { maxLength: 40, size: "max" })],
+    ([operations]) =>
+      Effect.gen(function* () {
+        const world = new World(open((yield* makeGround()).openBroker))
+        yield* world.restart
+        // Everybody has a checkpoint from the beginning, so that everything is to be seen.
+        for (const reader of world.readers) yield* world.subscribed(reader)
+        for (const operation of operations) yield* apply(world, operation)
+        for (const reader of world.readers) {
+          do yield* world.take(reader)
+          while (reader.end < world.log.length)
+          expect(reader.seen).toBe(world.log.length)
+        }
+        yield* world.restart
+      }).pipe(scheduled),
+    { fastCheck: { numRuns } }
+  )
+}

@@ -15,6 +15,7 @@ import {
   subscribe
 } from "../contracts/Broker.messages.ts"
 import { layerOnMemory } from "../layers/broker/Ground.ts"
+import { layerServed } from "../layers/broker/tcp/Served.ts"
 import { type Drawn, scheduled, turns } from "./Turns.ts"
 
 const numRuns = 30
@@ -78,57 +79,65 @@ const join = ({ isSlow, from, resume, creditMessages }: Join, name: string) =>
     return reading
   })
 
-it.scoped.prop(
-  "every subscriber sees every message from its start on, whatever others do, and a slow one stalls nobody",
-  [FastCheck.array(operation, { maxLength: 30, size: "max" })],
-  ([operations]) =>
-    Effect.gen(function* () {
-      const log: Array<string> = []
-      const open: Array<Reading> = []
-      const left: Array<Reading> = []
-      for (const [index, operation] of operations.entries()) {
-        switch (operation.type) {
-          case "publish": {
-            const texts = Array.from({ length: operation.count }, (_, n) => `${log.length + n}`)
-            yield* publish(...texts)
-            log.push(...texts)
-            break
+const places = [
+  ["in this process", layerOnMemory],
+  ["behind a connection", layerServed]
+] as const
+
+for (const [where, layer] of places) {
+  it.scoped.prop(
+    `every subscriber sees every message from its start on, whatever others do, and a slow one stalls nobody, ${where}`,
+    [FastCheck.array(operation, { maxLength: 30, size: "max" })],
+    ([operations]) =>
+      Effect.gen(function* () {
+        const log: Array<string> = []
+        const open: Array<Reading> = []
+        const left: Array<Reading> = []
+        for (const [index, operation] of operations.entries()) {
+          switch (operation.type) {
+            case "publish": {
+              const texts = Array.from({ length: operation.count }, (_, n) => `${log.length + n}`)
+              yield* publish(...texts)
+              log.push(...texts)
+              break
+            }
+            case "join":
+              open.push(yield* join(operation, `s${index}`))
+              break
+            case "leave": {
+              const [reading] = open.splice(operation.whom, 1)
+              if (reading === undefined) break
+              yield* Scope.close(reading.scope, Exit.void)
+              left.push(reading)
+              break
+            }
+            case "turns":
+              yield* turns(operation.count)
           }
-          case "join":
-            open.push(yield* join(operation, `s${index}`))
-            break
-          case "leave": {
-            const [reading] = open.splice(operation.whom, 1)
-            if (reading === undefined) break
-            yield* Scope.close(reading.scope, Exit.void)
-            left.push(reading)
-            break
-          }
-          case "turns":
-            yield* turns(operation.count)
         }
-      }
-      const isThere = ({ subscription, received }: Reading) =>
-        endOf(received, subscription.start) >= log.length
-      // The fast ones get there while the slow ones have not taken anything.
-      yield* eventually(Effect.sync(() => open.every((reading) => reading.isSlow || isThere(reading))))
-      for (const reading of open.filter(({ isSlow }) => isSlow)) {
-        yield* Effect.forkIn(follow(reading), reading.scope)
-      }
-      yield* eventually(Effect.sync(() => open.every(isThere)))
-      for (const { subscription, received } of open) {
-        expect(received).toEqual(messages(subscription.start, ...log.slice(subscription.start)))
-      }
-      for (const { subscription, received } of left) {
-        const { start } = subscription
-        expect(received).toEqual(messages(start, ...log.slice(start, endOf(received, start))))
-      }
-      const stats = yield* (yield* Broker).stats
-      expect(stats.subscribers.length, "who left is forgotten").toBe(open.length)
-      for (const { scope } of open) yield* Scope.close(scope, Exit.void)
-    }).pipe(Effect.provide(layerOnMemory({})), scheduled),
-  { fastCheck: { numRuns } }
-)
+        const isThere = ({ subscription, received }: Reading) =>
+          endOf(received, subscription.start) >= log.length
+        // The fast ones get there while the slow ones have not taken anything.
+        yield* eventually(Effect.sync(() => open.every((reading) => reading.isSlow || isThere(reading))))
+        for (const reading of open.filter(({ isSlow }) => isSlow)) {
+          yield* Effect.forkIn(follow(reading), reading.scope)
+        }
+        yield* eventually(Effect.sync(() => open.every(isThere)))
+        for (const { subscription, received } of open) {
+          expect(received).toEqual(messages(subscription.start, ...log.slice(subscription.start)))
+        }
+        for (const { subscription, received } of left) {
+          const { start } = subscription
+          expect(received).toEqual(messages(start, ...log.slice(start, endOf(received, start))))
+        }
+        const { stats } = yield* Broker
+        // Who left is forgotten.
+        yield* eventually(Effect.map(stats, ({ subscribers }) => subscribers.length === open.length))
+        for (const { scope } of open) yield* Scope.close(scope, Exit.void)
+      }).pipe(Effect.provide(layer({})), scheduled),
+    { fastCheck: { numRuns } }
+  )
+}
 
 it.scoped(
   "of a thousand messages published at once nothing passes anybody by, with any number of readers",

@@ -5,6 +5,7 @@ import { Broker, type ProducerSession, type PublishReceipt } from "../../src/lay
 import { rememberedSequencesMin } from "../../src/protocol/Limits.ts"
 import { hello, numbered, publish, receiveUntil, subscribe } from "../contracts/Broker.messages.ts"
 import { makeGround } from "../layers/broker/Ground.ts"
+import { behindTcp, inProcess } from "../layers/broker/tcp/Served.ts"
 import { type Drawn, scheduled, turns } from "./Turns.ts"
 
 const numRuns = 25
@@ -76,43 +77,6 @@ const whereAll = (sessions: Sessions) =>
     (producer) => Effect.map(sessions.open(producer), ({ lastSequence }) => (lastSequence ?? -1) + 1)
   )
 
-it.scoped.prop(
-  "the same producer and sequence is appended once, over sessions, restarts and races",
-  [FastCheck.array(step, { maxLength: 10 })],
-  ([steps]) =>
-    Effect.gen(function* () {
-      const { openBroker } = yield* makeGround()
-      const answered: Array<Answered> = []
-      let scope = yield* Scope.make()
-      let broker = yield* Scope.extend(openBroker, scope)
-      let sessions = new Sessions()
-      const inBroker = <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.provideService(body, Broker, broker)
-      // A producer that is new may start anywhere; from then on nothing may be left out.
-      for (let producer = 0; producer < producersMax; producer++) {
-        const session = yield* inBroker(sessions.open(producer))
-        yield* session.publish(numbered(0, [textOf(producer, 0)]))
-      }
-      for (const each of steps) {
-        const next = yield* inBroker(whereAll(sessions))
-        const fibers = yield* inBroker(sendAll(sessions, each, next))
-        if (each.crashAfterTurns !== null) {
-          yield* turns(each.crashAfterTurns)
-          yield* Scope.close(scope, Exit.void)
-          scope = yield* Scope.make()
-          broker = yield* Scope.extend(openBroker, scope)
-          sessions = new Sessions()
-        }
-        for (const fiber of fibers) {
-          const { result, ...sent } = yield* Fiber.join(fiber)
-          if (Either.isRight(result)) answered.push({ ...sent, receipt: result.right })
-        }
-      }
-      yield* inBroker(check(answered))
-      yield* Scope.close(scope, Exit.void)
-    }).pipe(scheduled),
-  { fastCheck: { numRuns } }
-)
-
 const check = (answered: ReadonlyArray<Answered>) =>
   Effect.gen(function* () {
     const { nextOffset } = yield* (yield* Broker).stats
@@ -131,3 +95,48 @@ const check = (answered: ReadonlyArray<Answered>) =>
       expect(receipt.firstOffset !== null || log.length > rememberedSequencesMin).toBe(true)
     }
   })
+
+const places = [
+  ["in this process", inProcess],
+  ["behind a connection", behindTcp]
+] as const
+
+for (const [where, open] of places) {
+  it.scoped.prop(
+    `the same producer and sequence is appended once, over sessions, restarts and races, ${where}`,
+    [FastCheck.array(step, { maxLength: 10 })],
+    ([steps]) =>
+      Effect.gen(function* () {
+        const openBroker = open((yield* makeGround()).openBroker)
+        const answered: Array<Answered> = []
+        let scope = yield* Scope.make()
+        let broker = yield* Scope.extend(openBroker, scope)
+        let sessions = new Sessions()
+        const inBroker = <A, E, R>(body: Effect.Effect<A, E, R>) =>
+          Effect.provideService(body, Broker, broker)
+        // A producer that is new may start anywhere; from then on nothing may be left out.
+        for (let producer = 0; producer < producersMax; producer++) {
+          const session = yield* inBroker(sessions.open(producer))
+          yield* session.publish(numbered(0, [textOf(producer, 0)]))
+        }
+        for (const each of steps) {
+          const next = yield* inBroker(whereAll(sessions))
+          const fibers = yield* inBroker(sendAll(sessions, each, next))
+          if (each.crashAfterTurns !== null) {
+            yield* turns(each.crashAfterTurns)
+            yield* Scope.close(scope, Exit.void)
+            scope = yield* Scope.make()
+            broker = yield* Scope.extend(openBroker, scope)
+            sessions = new Sessions()
+          }
+          for (const fiber of fibers) {
+            const { result, ...sent } = yield* Fiber.join(fiber)
+            if (Either.isRight(result)) answered.push({ ...sent, receipt: result.right })
+          }
+        }
+        yield* inBroker(check(answered))
+        yield* Scope.close(scope, Exit.void)
+      }).pipe(scheduled),
+    { fastCheck: { numRuns } }
+  )
+}

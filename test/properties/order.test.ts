@@ -15,6 +15,7 @@ import {
   subscribe
 } from "../contracts/Broker.messages.ts"
 import { layerOnMemory } from "../layers/broker/Ground.ts"
+import { layerServed } from "../layers/broker/tcp/Served.ts"
 import { type Drawn, scheduled, turns } from "./Turns.ts"
 
 const numRuns = 25
@@ -82,33 +83,42 @@ const logBy = (groups: ReadonlyArray<{ texts: ReadonlyArray<string>; receipt: Pu
   return log
 }
 
-it.scoped.prop(
-  "offsets are assigned once, dense, in append order, and every subscriber reads a contiguous slice of them",
-  {
-    publishers: FastCheck.array(publisher, { minLength: 1, maxLength: 4 }),
-    readers: FastCheck.array(reader, { maxLength: 4 })
-  },
-  ({ publishers, readers }) =>
-    Effect.gen(function* () {
-      const total = publishers.flatMap(({ groups }) => groups).reduce((sum, size) => sum + size, 0)
-      const [published, readings] = yield* Effect.all(
-        [
-          Effect.forEach(publishers, (one, index) => run(one, `p${index}`), { concurrency: "unbounded" }),
-          Effect.forEach(readers, (one, index) => read(one, `s${index}`, total), { concurrency: "unbounded" })
-        ],
-        { concurrency: "unbounded" }
-      )
-      const log = logBy(published.flat())
-      expect((yield* (yield* Broker).stats).nextOffset).toBe(total)
-      for (const groups of published) {
-        const firsts = groups.map(({ receipt }) => receipt.firstOffset!)
-        expect(firsts, "a publisher's calls are appended in their order").toEqual(
-          [...firsts].sort((a, b) => a - b)
+const places = [
+  ["in this process", layerOnMemory],
+  ["behind a connection", layerServed]
+] as const
+
+for (const [where, layer] of places) {
+  it.scoped.prop(
+    `offsets are assigned once, dense, in append order, and every subscriber reads a contiguous slice of them ${where}`,
+    {
+      publishers: FastCheck.array(publisher, { minLength: 1, maxLength: 4 }),
+      readers: FastCheck.array(reader, { maxLength: 4 })
+    },
+    ({ publishers, readers }) =>
+      Effect.gen(function* () {
+        const total = publishers.flatMap(({ groups }) => groups).reduce((sum, size) => sum + size, 0)
+        const [published, readings] = yield* Effect.all(
+          [
+            Effect.forEach(publishers, (one, index) => run(one, `p${index}`), { concurrency: "unbounded" }),
+            Effect.forEach(readers, (one, index) => read(one, `s${index}`, total), {
+              concurrency: "unbounded"
+            })
+          ],
+          { concurrency: "unbounded" }
         )
-      }
-      for (const { start, received } of readings) {
-        expect(received).toEqual(messages(start, ...log.slice(start)))
-      }
-    }).pipe(Effect.provide(layerOnMemory({})), scheduled),
-  { fastCheck: { numRuns } }
-)
+        const log = logBy(published.flat())
+        expect((yield* (yield* Broker).stats).nextOffset).toBe(total)
+        for (const groups of published) {
+          const firsts = groups.map(({ receipt }) => receipt.firstOffset!)
+          expect(firsts, "a publisher's calls are appended in their order").toEqual(
+            [...firsts].sort((a, b) => a - b)
+          )
+        }
+        for (const { start, received } of readings) {
+          expect(received).toEqual(messages(start, ...log.slice(start)))
+        }
+      }).pipe(Effect.provide(layer({})), scheduled),
+    { fastCheck: { numRuns } }
+  )
+}

@@ -44,6 +44,9 @@ export interface LinkListener {
 
 type WithoutCorrelation<R> = R extends unknown ? Omit<R, "correlation"> : never
 
+/** Why a connection ends that is not needed any more. */
+export const closedHere = "the connection was closed"
+
 /** A listener to a connection over which nothing comes unasked. */
 export const nothingComes: LinkListener = {
   messages: () => {},
@@ -110,7 +113,7 @@ export class Link {
   /** Ends it in good order; what waits for answers is told that it has ended. */
   close(): void {
     this.transport.close()
-    this.end("the connection was closed")
+    this.end(closedHere)
   }
 
   /** Ends it at once, because of what came. */

@@ -6,7 +6,7 @@ import type { ErrorAnswer, ResponseAnswer } from "../../../protocol/wire/AnswerD
 import { type HelloRequest, protocolVersion } from "../../../protocol/wire/Requests.ts"
 import { BrokerUnavailable } from "../../Broker.ts"
 import type { BrokerClientConfig } from "./Config.ts"
-import { Link, type LinkAnswer, type LinkListener, nothingComes, wordsOf } from "./Link.ts"
+import { closedHere, Link, type LinkAnswer, type LinkListener, nothingComes, wordsOf } from "./Link.ts"
 
 const Welcome = Schema.Struct({
   log_id: LogId,
@@ -143,7 +143,9 @@ export const makeShared = <A extends Pick<Connected, "link">>(
       // In the outer scope: whoever asked first may be interrupted, and others wait too.
       const opening = Effect.onExit(Effect.interruptible(reopen), (exit) => {
         attempt = undefined
-        return Deferred.done(mine, exit)
+        return Exit.isInterrupted(exit)
+          ? Deferred.fail(mine, unavailable(closedHere))
+          : Deferred.done(mine, exit)
       })
       // Begun uninterruptibly, so that it also tells of a scope that has closed.
       return Effect.zipRight(Effect.uninterruptible(Effect.forkIn(opening, outer)), Deferred.await(mine))

@@ -38,14 +38,25 @@ export const connectTo = (port: number, settings: ClientSettings = {}) =>
     Context.get(Broker)
   )
 
+/** How a broker is opened, from one in this process. */
+export type Opening = <E>(
+  openBroker: Effect.Effect<Broker["Type"], E, Scope.Scope>
+) => Effect.Effect<Broker["Type"], E, Scope.Scope>
+
+/** As it is. */
+export const inProcess: Opening = (openBroker) => openBroker
+
+/** Behind a connection. */
+export const behindTcp: Opening = (openBroker) =>
+  Effect.flatMap(openBroker, (broker) =>
+    Effect.flatMap(Effect.orDie(serve(broker)), (port) => connectTo(port))
+  )
+
 /** A fresh broker each time it is built, behind a connection. */
 export const layerServed = (options: GroundOptions) =>
   Layer.scoped(
     Broker,
-    Effect.gen(function* () {
-      const { openBroker } = yield* makeGround(options)
-      return yield* connectTo(yield* serve(yield* openBroker))
-    })
+    Effect.flatMap(makeGround(options), ({ openBroker }) => behindTcp(openBroker))
   )
 
 /** A broker that is served, and a client of it that reaches it through a proxy. */
