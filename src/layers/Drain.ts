@@ -14,13 +14,17 @@ export const drainAll = <E>(drains: ReadonlyArray<Effect.Effect<void, E>>): Effe
  */
 export const drainedOnClose = <A, E, R>(
   acquire: Effect.Effect<A, E, R>,
-  drain: (acquired: A) => Effect.Effect<void, unknown>
+  drain: (acquired: A) => Effect.Effect<void, { readonly message: string }>
 ): Effect.Effect<A, E, R | Scope.Scope> =>
   Effect.gen(function* () {
     const own = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
     const acquired = yield* Scope.extend(acquire, own)
     yield* Effect.addFinalizer(() =>
-      Effect.catchAllCause(drain(acquired), (cause) => Effect.logError("ended without draining", cause))
+      drain(acquired).pipe(
+        // What could fail has said why already, or is about to; what could not is shown whole.
+        Effect.catchAll((failure) => Effect.logError(`ended without draining: ${failure.message}`)),
+        Effect.catchAllCause((cause) => Effect.logError("ended without draining", cause))
+      )
     )
     return acquired
   })

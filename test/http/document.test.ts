@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { describe } from "vitest"
 import { brokerDocument } from "../../src/http/BrokerApi.ts"
 import { gatewayDocument } from "../../src/http/GatewayDocument.ts"
+import { probeDocument } from "../../src/http/ProbeApi.ts"
 import { gatewayOver, send, storeOf } from "./TestGateway.ts"
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape
@@ -20,7 +21,8 @@ const fields = (schema: Json, way: string): ReadonlyArray<readonly [string, Json
 
 describe.each([
   ["gateway", gatewayDocument],
-  ["broker", brokerDocument]
+  ["broker", brokerDocument],
+  ["probe", probeDocument]
 ])("the document of the %s", (_, generated) => {
   const document: Json = JSON.parse(JSON.stringify(generated))
   const operations: ReadonlyArray<readonly [string, Json]> = Object.entries(document.paths).flatMap(

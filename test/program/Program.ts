@@ -1,12 +1,16 @@
 /** The program as its users run it: the bundle, in a process of its own, on a free port. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
+import { type AddressInfo, createServer } from "node:net"
 import { fileURLToPath } from "node:url"
 import { bundle } from "../../scripts/build.mjs"
 
 const executable = fileURLToPath(new URL("../../dist/telemetry-pipeline.js", import.meta.url))
 
 let built: Promise<void> | undefined
+
+/** It says which ports these became. */
+const anyPorts = { API_PORT: "0", HTTP_PORT: "0", TCP_PORT: "0" }
 
 export interface Program {
   /** Everything it has said so far. */
@@ -31,7 +35,7 @@ export const start = async (
   built ??= bundle()
   await built
   const child = spawn(process.execPath, [executable, ...flags], {
-    env: { PATH: process.env.PATH, API_PORT: "0", HTTP_PORT: "0", TCP_PORT: "0", ...environment },
+    env: { PATH: process.env.PATH, ...anyPorts, PROBE_PORT: "0", ...environment },
     stdio: ["ignore", "pipe", "pipe"]
   })
   return observe(child)
@@ -42,12 +46,19 @@ export const startByNpm = (flags: ReadonlyArray<string>): Program =>
   observe(
     spawn("npm", ["start", "--", ...flags], {
       cwd: fileURLToPath(new URL("../..", import.meta.url)),
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, API_PORT: "0", HTTP_PORT: "0", TCP_PORT: "0" },
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...anyPorts },
       stdio: ["ignore", "pipe", "pipe"]
     })
   )
 
+/** What a test leaves behind that fails must not outlive it. */
+const running = new Set<ChildProcess>()
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL")
+})
+
 const observe = (child: ChildProcess): Program => {
+  running.add(child)
   let text = ""
   let ended = false
   const listeners = new Set<() => void>()
@@ -62,6 +73,7 @@ const observe = (child: ChildProcess): Program => {
   }
   const exit = once(child, "close").then(([code, signal]) => {
     ended = true
+    running.delete(child)
     changed()
     return code ?? signal
   })
@@ -89,6 +101,16 @@ const observe = (child: ChildProcess): Program => {
     pid: child.pid!,
     exit
   }
+}
+
+/** A port that nothing listens on now, for a process that has to be found at it before it is there, and after a restart. */
+export const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, "close")
+  return port
 }
 
 /** Asks again and again until an answer is as wanted; the test's time limit ends it. */
