@@ -164,15 +164,15 @@ export class Publisher {
     if (call === undefined) return
     this.isOut = true
     call.pack()
-    this.publish(call, 0, 0)
+    this.publish(call, new Answers(this.options.outbox), 0, 0)
   }
 
   /** Publishes the requests of a call from one on, whose first record is `record`. */
-  private publish(call: Call, entry: number, record: number): void {
+  private publish(call: Call, answers: Answers, entry: number, record: number): void {
     const { surroundings, onUnavailable, onAnswered } = this.options
     surroundings.run(this.publishing(call, record), (exit) => {
       if (Exit.isSuccess(exit))
-        this.answerPlaced(call.entries.slice(entry), new PlacedRuns(exit.value.placed))
+        this.answerPlaced(answers, call.entries.slice(entry), new PlacedRuns(exit.value.placed))
       else {
         const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
         if (failure?._tag !== "PublishRefused") {
@@ -181,13 +181,14 @@ export class Publisher {
           onUnavailable(failure?.problem ?? "it failed to publish")
           return
         }
-        const behind = this.answerRefused(call, entry, failure)
+        const behind = this.answerRefused(answers, call, entry, failure)
         if (behind !== undefined) {
-          this.publish(call, behind.entry, behind.record)
+          this.publish(call, answers, behind.entry, behind.record)
           return
         }
       }
       this.isOut = false
+      answers.settle()
       this.options.outbox.flush()
       onAnswered(call.heldBytes)
       this.next()
@@ -208,8 +209,7 @@ export class Publisher {
   }
 
   /** Answers requests all of whose records are in the log. */
-  private answerPlaced(entries: ReadonlyArray<Entry>, runs: PlacedRuns): void {
-    const answers = new Answers(this.options.outbox)
+  private answerPlaced(answers: Answers, entries: ReadonlyArray<Entry>, runs: PlacedRuns): void {
     for (const { slot, correlation, count } of entries) {
       if (typeof correlation === "number") {
         answers.addBinary(slot, encodePlaced(correlation, runs.take(count)))
@@ -218,11 +218,11 @@ export class Publisher {
         answers.add(slot, publishedFrame(correlation, firstOffset, isDuplicate), correlation !== "")
       }
     }
-    answers.settle()
   }
 
   /** Answers up to the refused one, and all that its refusal holds for; answers where it goes on. */
   private answerRefused(
+    answers: Answers,
     { entries }: Call,
     from: number,
     { reason, problem, placed }: PublishRefused
@@ -231,10 +231,9 @@ export class Publisher {
     let refused = from
     while (left >= entries[refused]!.count) left -= entries[refused++]!.count
     const runs = new PlacedRuns(placed)
-    this.answerPlaced(entries.slice(from, refused), runs)
+    this.answerPlaced(answers, entries.slice(from, refused), runs)
     // A record that is too large says nothing of those behind it.
     const end = reason === "too_large" ? refused + 1 : entries.length
-    const answers = new Answers(this.options.outbox)
     const error = reason === "sequence_gap" ? problem : wireErrors[reason]
     for (const { slot, correlation } of entries.slice(refused, end)) {
       countError(this.options.surroundings.counters, reason)
@@ -246,13 +245,12 @@ export class Publisher {
         left = 0
       } else answers.add(slot, errorFrame(correlation, reason, error, { problem }), correlation !== "")
     }
-    answers.settle()
     if (end === entries.length) return undefined
     return { entry: end, record: entries.slice(0, end).reduce((records, { count }) => records + count, 0) }
   }
 }
 
-/** Answers to requests in a row, put together by their places. */
+/** The answers to the requests of a call, put together by their places. */
 class Answers {
   private slot: Slot | undefined
   private text = ""

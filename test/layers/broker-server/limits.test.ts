@@ -222,27 +222,20 @@ describe("a full log", () => {
         const subscriber = await connect()
         await subscriber.ask({ type: "subscribe", subscriber_id: "s", offset: 0, resume: true })
         const publisher = await connect()
-        const frames = Buffer.concat(
-          Array.from({ length: 2_000 }, () => frameOf({ type: "publish", payload: large }))
+        const count = 2_000
+        publisher.socket.write(
+          Buffer.concat(Array.from({ length: count }, () => frameOf({ type: "publish", payload: large })))
         )
-        publisher.socket.write(frames)
-        let acked = 0
-        const answered = 0
-        while (answered < 2_000) {
-          const frame = await Promise.race([
-            subscriber.next(),
-            ...(acked > answered + 14 ? [publisher.next()] : [])
-          ])
-          if (frame.type === "message") {
-            subscriber.send({ type: "ack", message_id: frame.message_id })
-            acked++
-          }
+        for (let acked = 0; acked < count; ) {
+          const frame = await subscriber.next()
           expect(Effect.runSync(server.figures).pendingBytes).toBeLessThan(600_000)
-          if (acked === 2_000) {
-            await publisher.take(2_000 - answered)
-            break
-          }
+          if (frame.type !== "message") continue
+          expect(frame.offset).toBe(acked++)
+          subscriber.send({ type: "ack", message_id: frame.message_id })
         }
+        expect(await publisher.take(count)).toEqual(
+          Array.from({ length: count }, (_, offset) => publishedAt(offset))
+        )
       },
       { pendingBytesPerConnectionMax: 200_000 },
       ground
