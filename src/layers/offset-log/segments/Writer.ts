@@ -146,9 +146,12 @@ export class Writer {
     return records > 0 && (bytes >= config.segmentBytes || nowMs - oldestMs >= config.segmentMs)
   }
 
-  /** Has everything that was written on the disk, and tells who waits for that. */
+  /** Has everything that was acknowledged on the disk, and tells who waits for that. */
   get sync(): Effect.Effect<void, FileFailed> {
-    return Effect.uninterruptible(Effect.suspend(() => this.syncNow))
+    const replaceBroken = Effect.suspend(() => (this.isBroken ? this.replace : Effect.void))
+    return Effect.suspend(() =>
+      this.isBroken ? this.exclusively(replaceBroken) : Effect.uninterruptible(this.syncNow)
+    )
   }
 
   private get syncNow(): Effect.Effect<void, FileFailed> {
