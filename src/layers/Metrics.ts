@@ -65,6 +65,10 @@ const broker = {
     "telemetry_broker_subscriber_lag_records",
     "Records that an open subscription has yet to be delivered"
   ),
+  subscriberPending: gauge(
+    "telemetry_broker_subscriber_pending_records",
+    "Records between the checkpoint of an open subscription and what it is delivered next; absent without a checkpoint"
+  ),
   subscriberGaps: counter(
     "telemetry_broker_gap_records_total",
     "Records that retention dropped before this open subscription read them"
@@ -198,8 +202,9 @@ const brokerPairs = (stats: BrokerStats): ReadonlyArray<Pair> => [
   broker.gaps(stats.gaps.count),
   broker.missed(stats.gaps.messages),
   ...logPairs(stats.log),
-  ...stats.subscribers.flatMap(({ subscriberId: subscriber, currentOffset, messagesMissed }) => [
+  ...stats.subscribers.flatMap(({ subscriberId: subscriber, currentOffset, checkpoint, messagesMissed }) => [
     broker.subscriberLag(stats.nextOffset - currentOffset, { subscriber }),
+    ...(checkpoint === null ? [] : [broker.subscriberPending(currentOffset - checkpoint, { subscriber })]),
     broker.subscriberGaps(messagesMissed, { subscriber })
   ]),
   ...stats.checkpoints.map(({ subscriberId: subscriber, offset }) =>
