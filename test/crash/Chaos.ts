@@ -38,7 +38,7 @@ const streamerNames = ["streamer-a", "streamer-b"]
 const collectorId = "collector-c"
 /** Rows that a streamer reads per second while there is chaos, and has for each kill: more than it reads until the end. */
 const rowsPerSecond = 400
-const rowsPerKill = 600
+const rowsPerKill = 800
 
 const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -150,7 +150,7 @@ const all = ({ broker, streamers, collector }: World): ReadonlyArray<Process> =>
 /** What a process does that shows that it works: more of it than before. */
 const workOf = ({ ledger, follower, proxy }: World, { name }: Process): number => {
   if (name === "broker") return ledger.offsets.length
-  if (name === "collector") return proxy!.asked.filter(({ path }) => path.startsWith("/api/v2/write")).length
+  if (name === "collector") return proxy!.asked.length
   return follower.seen.get(name) ?? 0
 }
 
@@ -159,19 +159,40 @@ const killAndStart = (victim: Process) =>
     if (await victim.kill()) await victim.start()
   })
 
-/** Kills the collector when the store has written what it sent, and before anybody has told it so. */
-const killBetweenWriteAndCommit = (world: World, collector: Process) =>
-  Effect.async<void>((resume) => {
+/** Whether a request writes samples, and not what is kept beside them. */
+const isWrite =
+  ({ bucket }: World) =>
+  ({ path }: { readonly path: string }): boolean =>
+    new URL(path, "http://store").searchParams.get("bucket") === bucket && path.startsWith("/api/v2/write")
+
+const hasRows = ({ streamers }: World): boolean => streamers.some(({ isRunning }) => isRunning)
+
+/**
+ * Kills the collector between two steps that must not be taken for one: when the store has written and nobody has told it so,
+ * or when the store was asked and does nothing for a while, in which it must not commit.
+ */
+const killWhileWriting = (world: World, collector: Process, hasWritten: boolean) =>
+  Effect.gen(function* () {
     const proxy = world.proxy!
-    proxy.plan = ({ path }) => {
-      if (!path.startsWith("/api/v2/write")) return undefined
-      proxy.plan = () => undefined
-      proxy.afterwards = () => {
-        proxy.afterwards = () => {}
-        resume(killAndStart(collector))
-      }
-      return { type: "hangAnswer" }
+    let isAsked = false
+    let isWritten = false
+    proxy.afterwards = () => {
+      isWritten = true
     }
+    proxy.plan = (asked) => {
+      if (!isWrite(world)(asked)) return undefined
+      isAsked = true
+      return { type: hasWritten ? "hangAnswer" : "hang" }
+    }
+    yield* until(() => (hasWritten ? isWritten : isAsked) || !hasRows(world))
+    if (!hasWritten) {
+      const { offsets } = world.ledger
+      const enough = offsets.length + 50
+      yield* until(() => offsets.length >= enough)
+    }
+    yield* Effect.promise(() => collector.kill())
+    proxy.plan = () => undefined
+    yield* Effect.promise(() => collector.start())
   })
 
 /** One kill, as the seed says: of whom, and at what moment. */
@@ -186,10 +207,16 @@ const killOnce = (world: World, number: number) =>
     const wanted = 1 + below(key, 2, 20)
     // Now and then while it is still starting.
     if (share(key, 3) < 0.8) {
-      yield* until(() => workOf(world, victim) >= before + wanted || !victim.isRunning)
+      yield* until(
+        () =>
+          workOf(world, victim) >= before + wanted ||
+          !victim.isRunning ||
+          (victim === world.collector && !hasRows(world))
+      )
     }
     world.options.tell(`${number}: ${victim.name}`)
-    if (victim.name === "collector" && share(key, 4) < 0.5) yield* killBetweenWriteAndCommit(world, victim)
+    const how = share(key, 4)
+    if (victim === world.collector && how < 0.8) yield* killWhileWriting(world, victim, how < 0.4)
     else yield* killAndStart(victim)
   })
 
