@@ -1,6 +1,6 @@
 /** The streamers and the collectors of a process, as one service each. */
 import { expect, it } from "@effect/vitest"
-import { Context, Deferred, Duration, Effect, Exit, Layer, Logger, Option, Scope } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Scope } from "effect"
 import { describe } from "vitest"
 import { Broker, BrokerUnavailable, PublishRefused } from "../../src/layers/Broker.ts"
 import { afterSubscribing, Collectors } from "../../src/layers/Collectors.ts"
@@ -11,6 +11,7 @@ import * as StreamersHere from "../../src/layers/streamers/embedded.ts"
 import { type SourceChunk, TelemetrySource } from "../../src/layers/TelemetrySource.ts"
 import { TelemetryStore } from "../../src/layers/TelemetryStore.ts"
 import { layerMemory, MemoryStoreConfig } from "../../src/layers/telemetry-store/memory.ts"
+import { encodeBatch } from "../../src/protocol/Batch.ts"
 import { ProducerId, SourcePosition, SubscriberId } from "../../src/protocol/Log.ts"
 import { ownsRow } from "../../src/protocol/Shard.ts"
 import { timePasses } from "../properties/Turns.ts"
@@ -67,14 +68,16 @@ const memory = Layer.provide(layerMemory, MemoryStoreConfig.layer())
 const collectorsOver = (
   broker: Broker["Type"],
   collectors: number,
-  store: Layer.Layer<TelemetryStore> = memory
+  store: Layer.Layer<TelemetryStore> = memory,
+  drainTo: "log_end" | "received" = "log_end"
 ) =>
   CollectorsHere.layer.pipe(
     Layer.provide([
       CollectorsHere.CollectorConfig.layer({
         collectorId: SubscriberId.make("c"),
         collectors,
-        from: "latest"
+        from: "latest",
+        drainTo
       }),
       Layer.succeed(Broker, broker),
       store,
@@ -256,6 +259,63 @@ describe("the collectors of a process", () => {
       const collectors = Context.get(built, Collectors)
       yield* collectors.drain
       expect((yield* collectors.progress)[0]).toMatchObject({ samplesStored: 20, samplesRefused: 0 })
+    })
+  )
+
+  it.scoped("end with what they have received where others go on, and do not wait for more", () =>
+    Effect.gen(function* () {
+      const broker = yield* openBroker
+      const batch = encodeBatch({
+        ...{ batchId: "b", source: "s", collectedAtNs: 0n, samples: [sampleAt(0, {}, 1)] }
+      })
+      const received = yield* Deferred.make<void>()
+      const written = yield* Deferred.make<void>()
+      /** What is published later never comes. */
+      const stalling = Broker.of({
+        ...broker,
+        stats: Effect.die("not asked for"),
+        subscribe: (options) =>
+          Effect.map(broker.subscribe(options), (subscription) => ({
+            ...subscription,
+            deliveries: Effect.flatMap(Deferred.isDone(received), (isDone) =>
+              isDone
+                ? Effect.never
+                : Effect.tap(subscription.deliveries, () => Deferred.succeed(received, undefined))
+            )
+          }))
+      })
+      const slow = Layer.map(memory, (built) => {
+        const store = Context.get(built, TelemetryStore)
+        const write = (samples: Parameters<typeof store.write>[0]) =>
+          Effect.zipRight(Deferred.await(written), store.write(samples))
+        return Context.make(TelemetryStore, { ...store, write })
+      })
+      const scope = yield* Scope.make()
+      const building = Layer.build(collectorsOver(stalling, 1, slow, "received"))
+      const collectors = Context.get(yield* Scope.extend(building, scope), Collectors)
+      yield* collectors.subscribed
+      yield* broker.publish([batch])
+      yield* Deferred.await(received)
+      yield* broker.publish([batch])
+      while ((yield* collectors.progress)[0]!.messagesReceived === 0) yield* Effect.yieldNow()
+      const draining = yield* Effect.fork(collectors.drain)
+      for (let turn = 0; turn < 100; turn++) yield* Effect.yieldNow()
+      expect(Option.isNone(yield* Fiber.poll(draining)), "what was received is waited for").toBe(true)
+      yield* Deferred.succeed(written, undefined)
+      yield* Fiber.join(draining)
+      expect((yield* broker.stats).checkpoints[0]).toMatchObject({ subscriberId: "c", offset: 1 })
+      yield* Scope.close(scope, Exit.void)
+    })
+  )
+
+  it.scoped("end at once where they have no subscription: nothing that they hold can be committed", () =>
+    Effect.gen(function* () {
+      const away = new BrokerUnavailable({ problem: "away" })
+      const broker = Broker.of({ ...(yield* openBroker), stats: away, subscribe: () => away })
+      const scope = yield* Scope.make()
+      const building = Layer.build(collectorsOver(broker, 2, memory, "received"))
+      yield* Context.get(yield* Scope.extend(building, scope), Collectors).drain
+      yield* Scope.close(scope, Exit.void)
     })
   )
 

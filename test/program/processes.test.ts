@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
+import { makeAuthority } from "../Certificates.ts"
 import { removeBuckets } from "../influx/Buckets.ts"
 import { FaultProxy } from "../influx/FaultProxy.ts"
 import { ready } from "../influx/Influxd.ts"
@@ -149,9 +150,65 @@ describe("a broker and streamers", () => {
     expect(await end(stranger, "SIGKILL")).toBe("SIGKILL")
     expect(await end(broker)).toBe(0)
   })
+
+  test("over TLS are who their certificates say, on both sides", async () => {
+    const authority = makeAuthority("broker")
+    const files = {
+      ca: join(folder, "ca.pem"),
+      certificate: join(folder, "c.pem"),
+      key: join(folder, "k.pem")
+    }
+    const { certificate, key } = authority.issue(["localhost"])
+    await writeFile(files.ca, authority.certificate)
+    await writeFile(files.certificate, certificate)
+    await writeFile(files.key, key)
+    const own = { MQ_TLS_CERT: files.certificate, MQ_TLS_KEY: files.key, MQ_TLS_CA: files.ca }
+    const broker = await start(["broker"], own)
+    const [, port] = await broker.says(/TCP +0\.0\.0\.0:(\d+), TLS/)
+    const flags = ["streamer", "--csv", sampleFile, "--once", "--rate", "max"]
+    const plain = await start(flags, { MQ_PORT: port! })
+    const unknown = await start(flags, { MQ_PORT: port!, MQ_TLS_CA: files.ca })
+    for (const refused of [plain, unknown]) {
+      await refused.says(/batches wait until the broker can be reached: /)
+      expect(await end(refused, "SIGKILL")).toBe("SIGKILL")
+    }
+    const known = await start(flags, { MQ_PORT: port!, ...own })
+    expect(await known.exit).toBe(0)
+    const wrong = await start(flags, { MQ_TLS_CA: join(folder, "none.pem") })
+    expect(await wrong.exit).toBe(1)
+    expect(wrong.said()).toMatch(/^MQ_TLS_CA: ".*none\.pem" can't be read: /m)
+    expect(await end(broker)).toBe(0)
+  })
 })
 
+/** What is in a store and where the collectors are, once all that was published is stored. */
+const settled = async (program: Program) => {
+  const { checkpoints } = await eventually(
+    async () => (await (await fetch(`${await brokerHttp(program)}/stats`)).json()) as Checkpoints,
+    (found) => found.total_messages > 0 && found.checkpoints.every(({ lag }) => lag === 0)
+  )
+  const { total_metrics } = await program.json<{ total_metrics: number }>("/api/v1/stats")
+  return { samples: total_metrics, collectors: checkpoints.map(({ id }) => id).sort() }
+}
+
+interface Checkpoints {
+  readonly total_messages: number
+  readonly checkpoints: ReadonlyArray<{ readonly id: string; readonly lag: number }>
+}
+
 describe("run", () => {
+  test("on a log that it finds stores it again where the store did not survive, and forgets collectors it has no more", async () => {
+    const flags = ["run", "--data", join(folder, "again"), "--storage-type", "memory", "--collector-id", "c"]
+    const source = ["--csv", sampleFile, "--no-loop", "--rate", "max", "--timestamps", "original"]
+    const first = await start([...flags, ...source, "--collectors", "3"])
+    const expected = { samples: rows, collectors: ["c-0", "c-1", "c-2"] }
+    expect(await settled(first)).toEqual(expected)
+    expect(await end(first, "SIGKILL")).toBe("SIGKILL")
+    const second = await start([...flags, ...source, "--collectors", "2"])
+    expect(await settled(second)).toEqual({ ...expected, collectors: ["c-0", "c-1"] })
+    expect(await end(second)).toBe(0)
+  })
+
   test("serves others over TCP, and keeps log and store in one folder", async () => {
     const data = join(folder, "run")
     const quiet = join(folder, "quiet.csv")
