@@ -6,7 +6,8 @@
  * - `interval`: it returns when the operating system has them. Nothing is lost when the process is killed; when the power fails, or the
  *   machine stops, what was acknowledged in the last `fsyncIntervalMs` may be, and at most 8 MiB. Nobody reads a record before it is on the disk.
  * - `never`: as `interval`, but without a limit: all of the active segment may be lost with the power. A record can be read at once, and
- *   the offset of one that was lost is given to another.
+ *   the offset of one that was lost is given to another. Segments are synced when they are closed; where that failed too, what the power
+ *   takes of them is damage.
  *
  * Of an append that a crash interrupted, all or nothing is there. Segments are documented in `segments/format.ts`. One process has the
  * folder at a time.

@@ -230,6 +230,8 @@ export class Writer {
       const { state } = self
       const { directory, identity, active: ended } = state
       const base = ended.committed.next
+      // What may be read of the segment ended is not on the disk otherwise.
+      if (state.config.fsync === "never") yield* Effect.ignore(self.file.datasync)
       const segment = new Segment(directory, base)
       const file = yield* makeWhole(segmentPath(directory, base), (file) =>
         Effect.gen(function* () {
