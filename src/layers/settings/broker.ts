@@ -54,7 +54,7 @@ const settings = (whenFull: "block" | "drop_oldest") => ({
   onDamage: make({
     env: "LOG_ON_DAMAGE",
     meaning:
-      "What is done at start where the log is damaged in its middle: stop and say where, or quarantine the damaged segments and what is behind them, which are moved aside",
+      "What is done at start where the log is damaged in its middle: stop and say where, or quarantine: the damaged file is copied aside, and what can be read of it is kept",
     kind: choice("WHAT", ["stop", "quarantine"]),
     default: "stop"
   }),
