@@ -22,7 +22,7 @@ export const bundle = async (name: string): Promise<string> => {
       "database-thread": pathOf("../src/layers/telemetry-store/file/database-thread.ts")
     },
     outdir: folder,
-    external: ["libsql"],
+    external: ["libsql", "@node-rs/crc32"],
     bundle: true,
     platform: "node",
     target: "node20",

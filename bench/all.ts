@@ -6,7 +6,19 @@
 import { runBundled } from "./Bundle.ts"
 import { machine } from "./Table.ts"
 
-const everyName = ["csv", "log", "fan-out", "pipeline", "instances", "memory", "rest", "store", "stores"]
+const everyName = [
+  "csv",
+  "log",
+  "durable",
+  "fan-out",
+  "pipeline",
+  "instances",
+  "memory",
+  "rest",
+  "store",
+  "stores",
+  "tcp"
+]
 const wanted = process.argv.slice(2)
 const names = wanted.length > 0 ? wanted : everyName
 

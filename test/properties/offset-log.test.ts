@@ -1,10 +1,13 @@
 /** The offset log under any operations, against a model: a list of records and where it begins. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, FastCheck, Layer } from "effect"
+import * as Files from "../../src/layers/Files.ts"
 import { OffsetLog, type RecordRun } from "../../src/layers/OffsetLog.ts"
 import { layerMemory, MemoryLogConfig } from "../../src/layers/offset-log/memory.ts"
+import { layerSegments, SegmentLogConfig } from "../../src/layers/offset-log/segments.ts"
 import { offsetOf, ProducerId, type SourcePosition, sequenceOf } from "../../src/protocol/Log.ts"
 import { type LoneRecord, recordsOf } from "../contracts/OffsetLog.contract.ts"
+import { inDirectory } from "../layers/Directories.ts"
 
 const run: FastCheck.Arbitrary<RecordRun> = FastCheck.tuple(
   FastCheck.array(FastCheck.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 12 }),
@@ -93,22 +96,38 @@ const act = (model: Model, log: OffsetLog["Type"], op: Op) =>
     model.oldest = bounds.oldest
   })
 
-describe("an offset log, after any operations,", () => {
-  it.effect.prop(
-    "reads a slice of what was appended, drops nothing at or above the offset, and its sizes sum up",
-    {
-      ops: FastCheck.array(op, { maxLength: 40, size: "max" }),
-      segmentBytes: FastCheck.constantFrom(1, 1_000, 10_000)
-    },
-    ({ ops, segmentBytes }) =>
-      Effect.gen(function* () {
-        const log = yield* OffsetLog
-        const model = new Model()
-        for (const op of ops) {
-          yield* act(model, log, op)
-          yield* agree(model, log)
-        }
-      }).pipe(Effect.provide(Layer.provide(layerMemory, MemoryLogConfig.layer({ segmentBytes })))),
-    { fastCheck: { numRuns: 150 } }
+const layers = {
+  "in memory": (segmentBytes: number) => Layer.provide(layerMemory, MemoryLogConfig.layer({ segmentBytes })),
+  "in segments": (segmentBytes: number) => segments(segmentBytes, 1_000_000),
+  "in segments, read from their files": (segmentBytes: number) => segments(segmentBytes, 0)
+}
+
+const segments = (segmentBytes: number, cacheBytes: number) =>
+  inDirectory((directory) =>
+    Layer.provide(layerSegments, [
+      SegmentLogConfig.layer({ directory, segmentBytes, cacheBytes, fsync: "never" }),
+      Files.layerNode
+    ])
   )
+
+describe("an offset log, after any operations,", () => {
+  for (const [name, layer] of Object.entries(layers)) {
+    it.effect.prop(
+      `${name}, reads a slice of what was appended, drops nothing at or above the offset, and its sizes sum up`,
+      {
+        ops: FastCheck.array(op, { maxLength: 40, size: "max" }),
+        segmentBytes: FastCheck.constantFrom(1, 1_000, 10_000)
+      },
+      ({ ops, segmentBytes }) =>
+        Effect.gen(function* () {
+          const log = yield* OffsetLog
+          const model = new Model()
+          for (const op of ops) {
+            yield* act(model, log, op)
+            yield* agree(model, log)
+          }
+        }).pipe(Effect.provide(Layer.orDie(layer(segmentBytes)))),
+      { fastCheck: { numRuns: name === "in memory" ? 150 : 40 } }
+    )
+  }
 })
