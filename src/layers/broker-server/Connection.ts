@@ -31,6 +31,8 @@ export class Connection {
   /** Nothing more comes from the peer: it has closed its side, or all of it, or the server ends. */
   private hasEnded = false
   private isClosed = false
+  private isDone = false
+  private isDraining = false
   /** Since when nothing that comes is looked at any more. */
   private endingMs: number | undefined
 
@@ -64,6 +66,7 @@ export class Connection {
 
   /** Takes bytes out of the budget until they are released. */
   hold(bytes: number): void {
+    if (this.isDone) return
     this.heldBytes += bytes
     this.surroundings.counters.pendingBytes += bytes
   }
@@ -93,6 +96,7 @@ export class Connection {
 
   /** The server ends: no further request is looked at, and the connection ends when those that were are answered. */
   drain(): void {
+    this.isDraining = true
     this.stopReading()
   }
 
@@ -129,6 +133,11 @@ export class Connection {
     return this.blocks > 0 || !this.peer.isDone
   }
 
+  /** Whether another request may be looked at. */
+  private get mayTake(): boolean {
+    return this.blocks === 0 && this.endingMs === undefined && !this.isDraining
+  }
+
   private onData(chunk: Buffer): void {
     this.surroundings.counters.bytesRead += chunk.length
     this.readMs = performance.now()
@@ -141,15 +150,13 @@ export class Connection {
   private pump(): void {
     const { reader, peer, outbox } = this
     let taken = 0
-    while (this.endingMs === undefined && this.blocks === 0 && !this.isOverBudget() && reader.next()) {
+    while (this.mayTake && !this.isOverBudget() && reader.next()) {
       taken += reader.end - reader.start
       peer.take(reader.bytes, reader.start, reader.end)
     }
     peer.flush(taken)
     outbox.flush()
-    if (reader.tooLong !== undefined && this.blocks === 0 && this.endingMs === undefined) {
-      this.refuseLength(reader.tooLong)
-    }
+    if (reader.tooLong !== undefined && this.mayTake) this.refuseLength(reader.tooLong)
     this.measure()
     this.endWhenDone()
   }
@@ -181,7 +188,7 @@ export class Connection {
     const bytes = this.endingMs === undefined ? this.reader.pendingBytes : 0
     this.surroundings.counters.pendingBytes += bytes - this.readerBytes
     this.readerBytes = bytes
-    const pauses = this.endingMs === undefined && (this.blocks > 0 || this.isOverBudget())
+    const pauses = this.endingMs === undefined && (!this.mayTake || this.isOverBudget())
     if (pauses === this.isPaused) return
     this.isPaused = pauses
     if (pauses) this.socket.pause()
@@ -211,6 +218,10 @@ export class Connection {
 
   private endWhenDone(): void {
     if (this.hasEnded && this.endingMs === undefined && !this.hasWork) this.end()
-    if (this.isClosed && this.endingMs !== undefined) this.onDone()
+    if (!this.isClosed || this.endingMs === undefined || this.isDone) return
+    // What a failed broker has not answered is answered no more.
+    this.hold(-this.heldBytes)
+    this.isDone = true
+    this.onDone()
   }
 }

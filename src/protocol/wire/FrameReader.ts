@@ -58,7 +58,7 @@ export class FrameReader {
 
   next(): boolean {
     if (this.tooLong !== undefined) return false
-    if (this.bodyBytes === -1 && !this.readLength()) return false
+    if (this.bodyBytes === -1 && !this.readLength()) return this.forget()
     const length = this.bodyBytes
     if (this.gatheredBytes === 0 && this.chunk.length - this.at >= length) {
       this.bytes = this.chunk
@@ -68,6 +68,14 @@ export class FrameReader {
       return true
     }
     return this.gather(length)
+  }
+
+  /** All of the chunk was looked at: whoever waits for the next one does not keep it. */
+  private forget(): false {
+    this.chunk = nothing
+    this.bytes = nothing
+    this.at = 0
+    return false
   }
 
   private readLength(): boolean {
@@ -105,7 +113,7 @@ export class FrameReader {
     this.gathered.set(this.chunk.subarray(this.at, this.at + taken), this.gatheredBytes)
     this.at += taken
     this.gatheredBytes = held
-    if (held < length) return false
+    if (held < length) return this.forget()
     this.bytes = this.gathered
     this.start = 0
     this.end = length

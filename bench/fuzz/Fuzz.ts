@@ -61,7 +61,7 @@ export const fuzz = async (port: number, count: number, seed: number): Promise<F
         frames += some.length
         if (heapBytesHalfway === 0 && frames >= count / 2) heapBytesHalfway = collect()
       }
-      if (made.below(2) === 0) socket.destroy()
+      if (made.below(10) === 0) socket.destroy()
       else socket.end()
       if (!socket.closed) await once(socket, "close")
     }
