@@ -5,7 +5,7 @@
  * the same run, stands the floor: a loop that writes the same number of bytes to a file and, where the log does, has them on the disk. Aims: half of the
  * floor with `always`; then a log with one large active segment, and one of many closed ones, are opened.
  */
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fdatasync, mkdtempSync, openSync, rmSync, write } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Layer } from "effect"
@@ -69,14 +69,17 @@ const appendFor = (log: OffsetLog["Type"], size: number, ms: number, numbering: 
     return (records / (performance.now() - startMs)) * 1_000
   })
 
+const called = (start: (callback: (cause: Error | null) => void) => void): Promise<void> =>
+  new Promise((resolve, reject) => start((cause) => (cause === null ? resolve() : reject(cause))))
+
 /** Records per second of a loop that writes as many bytes, synced after each group where asked for. */
-const rawFor = (file: number, size: number, ms: number, syncs: boolean): number => {
+const rawFor = async (file: number, size: number, ms: number, syncs: boolean): Promise<number> => {
   const group = Buffer.alloc(size * (payloadBytes + overheadBytes) + 48, 7)
   const startMs = performance.now()
   let records = 0
   while (performance.now() - startMs < ms) {
-    writeSync(file, group)
-    if (syncs) fdatasyncSync(file)
+    await called((callback) => write(file, group, callback))
+    if (syncs) await called((callback) => fdatasync(file, callback))
     records += size
   }
   return (records / (performance.now() - startMs)) * 1_000
@@ -92,7 +95,7 @@ const compare = (mode: Mode, size: number) =>
         const numbering = { next: 0 }
         yield* appendFor(log, size, roundMs, numbering)
         for (let round = 0; round < rounds; round++) {
-          figures.raw.push(rawFor(raw, size, roundMs, mode === "always"))
+          figures.raw.push(yield* Effect.promise(() => rawFor(raw, size, roundMs, mode === "always")))
           figures.log.push(yield* appendFor(log, size, roundMs, numbering))
         }
         closeSync(raw)
