@@ -4,7 +4,6 @@ import { connect, type Socket } from "node:net"
 import { makeFrames, randomOf } from "./Frames.ts"
 
 export interface FuzzReport {
-  readonly frames: number
   readonly connections: number
   /** Round trips of the good connection, and the longest of them. */
   readonly goodAnswers: number
@@ -33,15 +32,24 @@ const write = (socket: Socket, bytes: Uint8Array): Promise<void> =>
     }
   })
 
-/** Sends so many frames to the server at a port. Rejects where the good connection is not served. */
-export const fuzz = async (port: number, count: number, seed: number): Promise<FuzzReport> => {
-  let frames = 0
+/** The server, and how many frames it has read: those behind one that ends its connection are not. */
+export interface Fuzzed {
+  readonly port: number
+  readonly framesRead: () => number
+}
+
+/** Sends until the server has read so many frames. Rejects where the good connection is not served. */
+export const fuzz = async (
+  { port, framesRead }: Fuzzed,
+  count: number,
+  seed: number
+): Promise<FuzzReport> => {
   let connections = 0
   let heapBytesHalfway = 0
 
   const stranger = async (number: number): Promise<void> => {
     const made = makeFrames(randomOf(seed + number))
-    while (frames < count) {
+    while (framesRead() < count) {
       const socket = connect(port, "127.0.0.1")
       socket.on("error", () => {})
       socket.resume()
@@ -49,7 +57,7 @@ export const fuzz = async (port: number, count: number, seed: number): Promise<F
       connections++
       if (made.below(2) === 0) await write(socket, made.hello())
       const end = made.below(framesPerConnectionMax)
-      for (let sent = 0; sent < end && frames < count && socket.writable; ) {
+      for (let sent = 0; sent < end && framesRead() < count && socket.writable; ) {
         const some = Array.from({ length: 1 + made.below(framesPerWriteMax) }, made.next)
         const bytes = Buffer.concat(some)
         const cut = made.below(bytes.length)
@@ -58,8 +66,7 @@ export const fuzz = async (port: number, count: number, seed: number): Promise<F
         // The event loop turns between two writes, so that the server and the good connection go on.
         await new Promise((resolve) => setImmediate(resolve))
         sent += some.length
-        frames += some.length
-        if (heapBytesHalfway === 0 && frames >= count / 2) heapBytesHalfway = collect()
+        if (heapBytesHalfway === 0 && framesRead() >= count / 2) heapBytesHalfway = collect()
       }
       if (made.below(10) === 0) socket.destroy()
       else socket.end()
@@ -99,5 +106,5 @@ export const fuzz = async (port: number, count: number, seed: number): Promise<F
   ])
   isOver = true
   await served
-  return { frames, connections, goodAnswers, longestMs, heapBytesHalfway, heapBytesAtEnd: collect() }
+  return { connections, goodAnswers, longestMs, heapBytesHalfway, heapBytesAtEnd: collect() }
 }

@@ -37,10 +37,11 @@ const layer = layerTcpServer.pipe(
 
 const program = Effect.gen(function* () {
   const { address, figures } = Context.get(yield* Layer.build(layer), BrokerServer)
+  const framesRead = () => Effect.runSync(figures).framesRead
   console.log(`${frames} frames, seed ${seed}`)
-  const report = yield* Effect.promise(() => fuzz(address.port, frames, seed))
-  const { errors, framesRead } = yield* figures
-  console.log({ ...report, framesRead, errors })
+  const report = yield* Effect.promise(() => fuzz({ port: address.port, framesRead }, frames, seed))
+  const { errors, framesRead: read } = yield* figures
+  console.log({ framesRead: read, ...report, errors })
   const grown = report.heapBytesAtEnd - report.heapBytesHalfway
   if (grown > growthBytesMax) throw new Error(`the heap grew by ${grown} bytes in the second half`)
 })

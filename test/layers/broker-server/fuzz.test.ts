@@ -10,9 +10,10 @@ const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000)
 it.scopedLive(`random and damaged frames keep nobody from being served (FUZZ_SEED=${seed})`, () =>
   serving(
     async ({ server }) => {
-      const report = await fuzz(server.address.port, frames, seed)
-      expect(report.goodAnswers).toBeGreaterThan(0)
-      expect(Effect.runSync(server.figures).framesRead).toBeGreaterThan(frames / 10)
+      const { port } = server.address
+      const framesRead = () => Effect.runSync(server.figures).framesRead
+      const { goodAnswers } = await fuzz({ port, framesRead }, frames, seed)
+      expect(goodAnswers).toBeGreaterThan(0)
     },
     {},
     { retentionBytes: 1024 * 1024, whenFull: "drop_oldest", redeliveryDelayMs: 10 }
