@@ -17,8 +17,8 @@ export const rowRejectReasons = [
 ] as const
 
 /**
- * `bad_label` costs the label and keeps the row; `bad_frame` is what a peer of the broker sent that is no request; `bad_batch` and `bad_sample` are found by a collector; `nacked` is
- * a message that its subscriber refused again and again.
+ * `bad_label` costs the label and keeps the row; `bad_batch` and `bad_sample` are found by a collector; `bad_frame` is what a
+ * peer of the broker sent that is no request; `nacked` is a message that its subscriber refused again and again.
  */
 export const rejectReasons = [
   ...rowRejectReasons,
