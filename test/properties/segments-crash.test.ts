@@ -122,7 +122,8 @@ const act = (log: Log, model: Model, op: Op, fsync: string) =>
       const outcome = yield* Effect.either(log.sync)
       if (outcome._tag === "Right" && fsync !== "never") model.durable = model.records.length
     } else {
-      const offset = Math.floor(model.records.length * op.share)
+      // All of it, now and then, so that the active segment is closed.
+      const offset = Math.min(model.records.length, Math.floor(model.records.length * op.share * 1.5))
       model.dropped = Math.max(model.dropped, offset)
       const { oldest } = yield* log.dropBefore(offsetOf(offset))
       expect(oldest).toBeLessThanOrEqual(model.dropped)

@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, TestClock } from "effect"
 import * as Files from "../../../src/layers/Files.ts"
 import { AppendFailed } from "../../../src/layers/OffsetLog.ts"
+import { offsetOf } from "../../../src/protocol/Log.ts"
 import { recordsOf } from "../../contracts/OffsetLog.contract.ts"
 import { CrashDisk, type Fault } from "../CrashDisk.ts"
 import { temporaryDirectory } from "../Directories.ts"
@@ -88,6 +89,34 @@ describe("a log on segments whose disk fails", () => {
           })
       )
     }
+  }
+
+  for (const operation of ["create", "syncDirectory", "rename"] as const) {
+    it.scoped(
+      `loses nothing of what is appended after a segment could not be begun: ${operation} fails`,
+      () =>
+        Effect.gen(function* () {
+          const directory = yield* temporaryDirectory
+          const copy = yield* temporaryDirectory
+          const disk = new CrashDisk(() => true)
+          yield* withLog(
+            directory,
+            {},
+            (log) =>
+              Effect.gen(function* () {
+                yield* append(log, 0)
+                disk.fault = (asked) => (asked === operation ? { operation, code: "EIO" } : undefined)
+                expect((yield* log.dropBefore(offsetOf(1))).oldest).toBe(0)
+                disk.fault = () => undefined
+                yield* append(log, 1)
+                copyInto(directory, copy)
+              }),
+            disk.layer
+          )
+          const found = yield* withLog(copy, {}, held)
+          expect(found).toEqual(recordsOf([produced(0, 1), produced(1, 1)]))
+        })
+    )
   }
 
   it.scoped("acknowledges an append when it is synced, and not before", () =>
