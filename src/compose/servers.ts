@@ -13,6 +13,7 @@ import type { SettingRecord, Values } from "../layers/Setting.ts"
 import type { brokerHttpSettings } from "../layers/settings/broker-http.ts"
 import type { BrokerServerSettings } from "../layers/settings/broker-server.ts"
 import type { gatewaySettings } from "../layers/settings/gateway.ts"
+import { readTlsFiles } from "./tls.ts"
 
 /** What sets another port: the variable and its flag. */
 const setBy = (variable: string): string =>
@@ -37,7 +38,7 @@ export const brokerHttp = ({ httpHost: host, httpPort: port }: Of<typeof brokerH
     Layer.provide(BrokerHttp.BrokerHttpConfig.layer({ host, port }))
   )
 
-/** What lets peers in other processes publish and subscribe. */
+/** What lets peers in other processes publish and subscribe. A file of its that can't be read is told with its variable. */
 export const brokerServer = ({ tls, ...settings }: BrokerServerSettings) =>
   BrokerServer.layerTcpServer.pipe(
     Layer.mapError((error) =>
@@ -54,7 +55,8 @@ export const brokerServer = ({ tls, ...settings }: BrokerServerSettings) =>
           ...(tls.ca === undefined ? {} : { clientCaPath: tls.ca })
         }
       })
-    )
+    ),
+    (server) => Layer.unwrapEffect(Effect.as(tls === undefined ? Effect.void : readTlsFiles(tls), server))
   )
 
 /** What tells how a process is doing that has no other server. */

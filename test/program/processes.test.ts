@@ -174,25 +174,29 @@ describe("a broker and streamers", () => {
     }
     const known = await start(flags, { MQ_PORT: port!, ...own })
     expect(await known.exit).toBe(0)
-    const wrong = await start(flags, { MQ_TLS_CA: join(folder, "none.pem") })
-    expect(await wrong.exit).toBe(1)
-    expect(wrong.said()).toMatch(/^MQ_TLS_CA: ".*none\.pem" can't be read: /m)
+    const missing = { ...own, MQ_TLS_CA: join(folder, "none.pem") }
+    for (const wrong of [await start(flags, missing), await start(["broker"], missing)]) {
+      expect(await wrong.exit).toBe(1)
+      expect(wrong.said()).toMatch(/^MQ_TLS_CA: ".*none\.pem" can't be read: /m)
+    }
     expect(await end(broker)).toBe(0)
   })
 })
 
-/** What is in a store and where the collectors are, once all that was published is stored. */
-const settled = async (program: Program) => {
+/** Who has a checkpoint, once all rows are stored and everybody is at the end. */
+const settled = async (program: Program): Promise<ReadonlyArray<string>> => {
   const { checkpoints } = await eventually(
-    async () => (await (await fetch(`${await brokerHttp(program)}/stats`)).json()) as Checkpoints,
-    (found) => found.total_messages > 0 && found.checkpoints.every(({ lag }) => lag === 0)
+    async () => {
+      const { total_metrics } = await program.json<{ total_metrics: number }>("/api/v1/stats")
+      const found = (await (await fetch(`${await brokerHttp(program)}/stats`)).json()) as Checkpoints
+      return { ...found, total_metrics }
+    },
+    (found) => found.total_metrics === rows && found.checkpoints.every(({ lag }) => lag === 0)
   )
-  const { total_metrics } = await program.json<{ total_metrics: number }>("/api/v1/stats")
-  return { samples: total_metrics, collectors: checkpoints.map(({ id }) => id).sort() }
+  return checkpoints.map(({ id }) => id).sort()
 }
 
 interface Checkpoints {
-  readonly total_messages: number
   readonly checkpoints: ReadonlyArray<{ readonly id: string; readonly lag: number }>
 }
 
@@ -201,11 +205,10 @@ describe("run", () => {
     const flags = ["run", "--data", join(folder, "again"), "--storage-type", "memory", "--collector-id", "c"]
     const source = ["--csv", sampleFile, "--no-loop", "--rate", "max", "--timestamps", "original"]
     const first = await start([...flags, ...source, "--collectors", "3"])
-    const expected = { samples: rows, collectors: ["c-0", "c-1", "c-2"] }
-    expect(await settled(first)).toEqual(expected)
+    expect(await settled(first)).toEqual(["c-0", "c-1", "c-2"])
     expect(await end(first, "SIGKILL")).toBe("SIGKILL")
     const second = await start([...flags, ...source, "--collectors", "2"])
-    expect(await settled(second)).toEqual({ ...expected, collectors: ["c-0", "c-1"] })
+    expect(await settled(second)).toEqual(["c-0", "c-1"])
     expect(await end(second)).toBe(0)
   })
 
