@@ -27,7 +27,9 @@ export const make = <Name extends string>(
   Effect.map(FiberMap.make<Name>(), (running) => {
     const wait = (timer: Name, delayMs: number): Effect.Effect<void> =>
       retries.includes(timer)
-        ? Effect.flatMap(Random.next, (chance) => Effect.sleep(delayMs * (1 + chance * jitterShareMax)))
+        ? Effect.flatMap(Random.next, (chance) =>
+            Effect.sleep(Math.ceil(delayMs * (1 + chance * jitterShareMax)))
+          )
         : Effect.sleep(delayMs)
     return (fired) => ({
       armTimer: ({ timer, delayMs }) =>

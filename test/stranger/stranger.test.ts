@@ -1,6 +1,9 @@
 /** A peer written from CONTRACTS.md alone, in a process of its own, checks what the broker says and does. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -9,6 +12,7 @@ import type { BrokerConfig } from "../../src/layers/broker/embedded.ts"
 import * as Scheduler from "../../src/layers/Scheduler.ts"
 import { makeGround } from "../layers/broker/Ground.ts"
 import { serve } from "../layers/broker/tcp/Served.ts"
+import { start } from "../program/Program.ts"
 
 /** Runs one of the peer's programs; answers what it said. */
 const run = (program: string, ...flags: ReadonlyArray<string | number>) =>
@@ -41,11 +45,30 @@ const allHold = (said: string, least: number) => {
   expect(lines.filter((line) => line.startsWith("ok")).length).toBeGreaterThanOrEqual(least)
 }
 
-it.scopedLive("the broker does what the document says", () =>
+it.scopedLive("the program does what the document says", () =>
   Effect.gen(function* () {
-    const port = yield* served({ redeliveryDelayMs: 20, redeliveriesMax: 2 })
-    allHold(yield* run("checks.mjs", port, 2), 30)
-  }).pipe(Effect.provide(Scheduler.layer))
+    const folder = yield* Effect.acquireRelease(
+      Effect.promise(() => mkdtemp(join(tmpdir(), "telemetry-stranger-"))),
+      (made) => Effect.promise(() => rm(made, { recursive: true, force: true }))
+    )
+    const program = yield* Effect.acquireRelease(
+      Effect.promise(() =>
+        start(["broker", "--data", folder], {
+          TCP_HOST: "127.0.0.1",
+          TCP_PORT: "0",
+          MQ_RETRY_DELAY: "20ms",
+          MQ_MAX_RETRIES: "2"
+        })
+      ),
+      ({ signal, exit }) =>
+        Effect.promise(() => {
+          signal("SIGKILL")
+          return exit
+        })
+    )
+    const [, port] = yield* Effect.promise(() => program.says(/TCP +127\.0\.0\.1:(\d+)/))
+    allHold(yield* run("checks.mjs", port!, 2), 30)
+  })
 )
 
 it.scopedLive("what retention has dropped is told as the document says", () =>

@@ -34,6 +34,8 @@ export interface Subscriber {
   readonly sentEnd: () => number
   /** Starts sending; `onEnd` is called when the broker ends it. */
   readonly start: (onEnd: (reason: SubscriptionTakenOver | BrokerUnavailable) => void) => void
+  /** Sends nothing more, and tells nobody when the broker ends it: its peer wants that. */
+  readonly silence: () => void
   /** Ends it here: nothing more is sent. */
   readonly close: Effect.Effect<void>
 }
@@ -135,6 +137,9 @@ export const open = (
             : undefined
           if (failure !== undefined && !isClosed) onEnd(failure)
         })
+      },
+      silence: () => {
+        isClosed = true
       },
       close: Effect.suspend(() => {
         isClosed = true

@@ -160,10 +160,12 @@ const unsubscribe = (peer: Peer, { correlation, subscriberId }: UnsubscribeReque
     refusal(peer, correlation, absence(peer, subscriberId, "subscriber_not_found"))
   )
   if (subscriber === undefined) return refused
+  // The broker ends deliveries before it answers, which would look like a takeover.
+  subscriber.silence()
   return subscriber.subscription.unsubscribe.pipe(
-    Effect.zipRight(leave(peer, subscriber)),
     Effect.as(responseFrame(correlation)),
-    Effect.catchTag("SubscriptionTakenOver", () => refused)
+    Effect.catchTag("SubscriptionTakenOver", () => refused),
+    Effect.ensuring(leave(peer, subscriber))
   )
 }
 

@@ -83,7 +83,7 @@ export const connect = (
       Effect.sync(() => new Link(config, listener)),
       (opened) => Effect.sync(() => opened.close())
     )
-    const lookIntervalMs = config.silenceMsMax / silenceLooks
+    const lookIntervalMs = Math.ceil(config.silenceMsMax / silenceLooks)
     yield* Effect.forkScoped(
       Effect.schedule(
         Effect.sync(() => link.look()),
