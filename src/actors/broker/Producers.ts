@@ -14,7 +14,7 @@ import {
 import { pruned } from "./Pruning.ts"
 
 /** Sequences that stand side by side in the log. */
-interface Remembered {
+export interface Remembered {
   readonly firstSequence: Sequence
   readonly firstOffset: Offset
   readonly count: number
