@@ -12,6 +12,7 @@ export type ClientTask =
     }
 
 export interface ClientTimes {
+  readonly frames: number
   readonly perSecond: number
 }
 
@@ -97,7 +98,7 @@ const publish = async (port: number, size: number, count: number): Promise<Clien
   })
   const perSecond = answered / ((performance.now() - startMs) / 1_000)
   socket.destroy()
-  return { perSecond }
+  return { frames: answered, perSecond }
 }
 
 const subscribe = async (port: number, subscribers: number, messages: number): Promise<ClientTimes> => {
@@ -127,7 +128,7 @@ const subscribe = async (port: number, subscribers: number, messages: number): P
         })
     )
   )
-  return { perSecond: total / ((performance.now() - startMs) / 1_000) }
+  return { frames: total, perSecond: total / ((performance.now() - startMs) / 1_000) }
 }
 
 export const runClient = (task: ClientTask): Promise<ClientTimes> =>
