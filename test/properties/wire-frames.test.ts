@@ -277,18 +277,16 @@ describe("any bytes", () => {
     const flip = fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 }))
     const valid = fc.oneof(
       request.map((asked) => Buffer.from(encodeRequest(asked))),
-      fc
-        .array(json, { minLength: 1, maxLength: 4 })
-        .map((payloads) =>
-          Buffer.from(
-            Binary.encodePublish({
-              correlation: 1,
-              firstSequence: 1,
-              payloads,
-              positions: payloads.map(() => "x")
-            })
-          ).subarray(4)
-        ),
+      fc.array(json, { minLength: 1, maxLength: 4 }).map((payloads) =>
+        Buffer.from(
+          Binary.encodePublish({
+            correlation: 1,
+            firstSequence: 1,
+            payloads,
+            positions: payloads.map(() => "x")
+          })
+        ).subarray(4)
+      ),
       placed.map((runs) => Buffer.from(Binary.encodePlaced(1, runs)).subarray(4))
     )
     const damaged = fc
