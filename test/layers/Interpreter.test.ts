@@ -64,7 +64,7 @@ interface World {
   readonly name: string
   readonly journal: (fact: Fact) => Effect.Effect<void, unknown>
   /** What the counter is told when a fact was not kept; where there is nothing, it ends. */
-  readonly journalFailed?: () => Request
+  readonly journalFailed?: () => Request | Fact
   readonly begin: Effect.Effect<void>
   /** Every number that was added, in the order in which the handler saw them. */
   readonly handled: (n: number) => void
