@@ -16,6 +16,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // Vitest leaves a core to itself; on two, half of the machine would wait for sockets and child processes.
     maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Files share what they import: a third of the time went into loading Effect again for each of them.
+    isolate: false,
     setupFiles: ["test/setup.ts"],
     globalSetup: ["test/influx/global.ts"],
     // Property suites run hundreds of histories each; on two noisy cores a minute is a limit, not an expectation.

@@ -2,26 +2,18 @@
 import { open, truncate, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { Worker } from "node:worker_threads"
-import { describe, expect, it } from "@effect/vitest"
+import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import { Effect, Option, Stream } from "effect"
 import Database from "libsql"
-import { vi } from "vitest"
 import { StoreUnavailable } from "../../../../src/layers/TelemetryStore.ts"
 import { sampleAt } from "../../../Samples.ts"
 import { temporaryDirectory, using } from "./Folder.ts"
 
 /** Threads that were started, in their order: the one that writes, the one that reads, the one that streams. */
-const started = vi.hoisted(() => [] as Array<Worker>)
-vi.mock("node:worker_threads", async (original) => {
-  const module = await original<typeof import("node:worker_threads")>()
-  class Recorded extends module.Worker {
-    constructor(...given: ConstructorParameters<typeof module.Worker>) {
-      super(...given)
-      started.push(this)
-    }
-  }
-  return { ...module, Worker: Recorded }
-})
+const started: Array<Worker> = []
+const note = (worker: Worker) => started.push(worker)
+beforeAll(() => void process.on("worker", note))
+afterAll(() => void process.off("worker", note))
 
 const failure = (directory: string) =>
   Effect.map(Effect.flip(using(directory, (store) => store.ready)), ({ message }) => message)
