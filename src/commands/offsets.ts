@@ -28,8 +28,9 @@ const lastSeen = (seenMs: number): string =>
 
 /** A line per checkpoint, those furthest behind first. */
 export const offsetsTable = ({ checkpoints, oldestOffset, nextOffset }: BrokerStats): string => {
-  const log = `log: offsets ${oldestOffset} to ${nextOffset}, the next one`
-  if (checkpoints.length === 0) return `${log}; no subscriber has a checkpoint`
+  const held = oldestOffset === nextOffset ? "is empty" : `holds offsets ${oldestOffset} to ${nextOffset - 1}`
+  const log = `the log ${held}; the next message gets ${nextOffset}`
+  if (checkpoints.length === 0) return `${log}\nno subscriber has a checkpoint`
   const rows = checkpoints.map(({ subscriberId, offset, isConnected, seenMs }) => [
     subscriberId,
     String(offset),

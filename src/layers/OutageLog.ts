@@ -4,13 +4,14 @@
  */
 import { Clock, Effect } from "effect"
 
-/** Between two lines that say the same. */
+/** Between two lines that say the same of an outage that lasts, and of two outages in a row. */
 const repeatMs = 5 * 60_000
+const flapMs = 30_000
 /** Different problems that are told within that time; one whose words differ each time tells no more. */
 const problemsToldMax = 8
 
 export class OutageLog {
-  /** When each problem was told, in milliseconds since 1970. */
+  /** Problems that were told, and when each was, in milliseconds since 1970. */
   private readonly told = new Map<string, number>()
   private isTold = false
 
@@ -22,7 +23,7 @@ export class OutageLog {
 
   failed(problem: string): Effect.Effect<void> {
     return Effect.flatMap(Clock.currentTimeMillis, (nowMs) => {
-      for (const [old, toldMs] of this.told) if (nowMs - toldMs >= repeatMs) this.told.delete(old)
+      this.forget(nowMs - repeatMs)
       if (this.told.has(problem) || this.told.size >= problemsToldMax) return Effect.void
       this.told.set(problem, nowMs)
       this.isTold = true
@@ -34,7 +35,15 @@ export class OutageLog {
     return Effect.suspend(() => {
       if (!this.isTold) return Effect.void
       this.isTold = false
-      return Effect.logInfo(this.back)
+      return Effect.zipRight(
+        Effect.logInfo(this.back),
+        Effect.map(Clock.currentTimeMillis, (nowMs) => this.forget(nowMs - flapMs))
+      )
     })
+  }
+
+  /** Forgets what was told by then, so that it is told again. */
+  private forget(byMs: number): void {
+    for (const [problem, toldMs] of this.told) if (toldMs <= byMs) this.told.delete(problem)
   }
 }

@@ -30,6 +30,21 @@ it.effect("an outage is told when it begins, at another problem, and when it end
   })
 )
 
+it.effect("the next outage is told as well, unless it follows at once", () =>
+  Effect.gen(function* () {
+    const lines = yield* logged((outage) =>
+      Effect.gen(function* () {
+        for (const afterMs of [20_000, 20_000, 0]) {
+          yield* outage.failed("a")
+          yield* TestClock.adjust(afterMs)
+          yield* outage.succeeded()
+        }
+      })
+    )
+    expect(lines).toEqual(["away: a", "back", "away: a", "back"])
+  })
+)
+
 it.effect("an outage that lasts is told again, rarely", () =>
   Effect.gen(function* () {
     const lines = yield* logged((outage) =>

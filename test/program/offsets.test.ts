@@ -42,7 +42,7 @@ const offsetOf = async (id: string) =>
 test("are listed with their offsets, how far they are behind, and who is there", async () => {
   const { exit, said } = await offsets("list")
   expect(exit).toBe(0)
-  expect(said).toMatch(/^log: offsets 0 to \d+, the next one\nID +OFFSET +LAG +CONNECTED +LAST SEEN\n/)
+  expect(said).toMatch(/^the log holds offsets 0 to \d+; the next message gets \d+\nID +OFFSET +LAG +CONNECTED +LAST SEEN\n/)
   expect(said).toMatch(/^c-0 +(\d+) +0 +yes +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/m)
 })
 

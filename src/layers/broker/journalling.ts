@@ -1,10 +1,11 @@
-/** The journal of a broker: what of its facts stands there, how lasting, and that it tells when it does not work. */
+/** The journal of a broker: which of its facts stand there, how durable each is, and that it tells when it does not work. */
 import { Effect } from "effect"
 import type { BrokerSnapshot } from "../../actors/Broker.ts"
 import { type BrokerRequest, BrokerState } from "../../actors/broker/State.ts"
 import { type BrokerFact, isBrokerFact, JournalledBrokerFact } from "../../protocol/BrokerFact.ts"
 import { journalFactsMax } from "../../protocol/Limits.ts"
 import { type Journal, type JournalFailed, type OpenJournal, typed } from "../Journal.ts"
+import { OutageLog } from "../OutageLog.ts"
 
 export interface BrokerJournal extends OpenJournal<BrokerState, JournalledBrokerFact> {
   /** Why it did not take what came last; `null` where it did. */
@@ -17,20 +18,20 @@ export const openJournal = ({ open }: Journal["Type"]) =>
 
 const watched = (journal: OpenJournal<BrokerState, JournalledBrokerFact>): BrokerJournal => {
   let problem: string | null = null
+  const outage = new OutageLog(
+    "what subscribers commit can't be kept",
+    "what subscribers commit is kept again"
+  )
   const watch = (write: Effect.Effect<void, JournalFailed>) =>
     Effect.tapBoth(write, {
-      onFailure: ({ message }) =>
-        Effect.suspend(() => {
-          const isNew = problem === null
-          problem = message
-          return isNew ? Effect.logError(`what subscribers commit can't be kept: ${message}`) : Effect.void
-        }),
-      onSuccess: () =>
-        Effect.suspend(() => {
-          const was = problem
-          problem = null
-          return was === null ? Effect.void : Effect.logInfo("what subscribers commit is kept again")
-        })
+      onFailure: ({ message }) => {
+        problem = message
+        return outage.failed(message)
+      },
+      onSuccess: () => {
+        problem = null
+        return outage.succeeded()
+      }
     })
   return {
     content: journal.content,

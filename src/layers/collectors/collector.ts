@@ -27,7 +27,6 @@ import * as Timers from "../Timers.ts"
 import * as Trace from "../Trace.ts"
 import { Inbox } from "./Inbox.ts"
 import { makeSeriesInterner } from "./SeriesInterner.ts"
-import { StoreWatch } from "./StoreWatch.ts"
 
 export interface CollectorOptions {
   readonly collectorId: SubscriberId
@@ -67,7 +66,7 @@ interface Resources {
   readonly options: CollectorOptions
   readonly broker: Broker["Type"]
   readonly store: TelemetryStore["Type"]
-  readonly watch: StoreWatch
+  readonly storing: OutageLog
   /** What is told of a broker that is away. */
   readonly connecting: OutageLog
   readonly rejects: Rejects["Type"]
@@ -167,7 +166,7 @@ const collect = (
 type Persist = Extract<CollectorCommand, { readonly type: "persistBatch" }>["params"]
 
 const persist = (
-  { store, watch, rejects, inbox, progress }: Resources,
+  { store, storing, rejects, inbox, progress }: Resources,
   params: Persist
 ): Effect.Effect<CollectorRequest> => {
   const { write, from, to, firstSample, samples: count } = params
@@ -179,7 +178,7 @@ const persist = (
         new StoreUnavailable({ store: store.description, problem: `failed unexpectedly: ${cause}`, cause })
       )
     ),
-    Effect.tap(() => watch.succeeded()),
+    Effect.tap(() => storing.succeeded()),
     Effect.map(({ stored, olderThanRetention, refused = [] }): CollectorRequest => {
       progress.samplesStored += stored
       progress.samplesRefused += olderThanRetention.length + refused.length
@@ -199,7 +198,7 @@ const persist = (
     }),
     Effect.catchTags({
       StoreUnavailable: (failure) =>
-        Effect.as(watch.failed(failure), {
+        Effect.as(storing.failed(failure.message), {
           type: "PersistFailed",
           write,
           ...(failure.retryAfterMs === undefined
@@ -300,7 +299,10 @@ export const makeCollector = (
       options,
       broker: yield* Broker,
       store: yield* TelemetryStore,
-      watch: new StoreWatch(),
+      storing: new OutageLog(
+        "nothing can be stored, and samples wait in the log",
+        "samples are stored again"
+      ),
       connecting: new OutageLog("nothing can be collected", "messages can be collected again"),
       rejects,
       scope: yield* Effect.scope,
