@@ -14,6 +14,8 @@ export class OutageLog {
   /** Problems that were told, and when each was, in milliseconds since 1970. */
   private readonly told = new Map<string, number>()
   private isTold = false
+  /** Since something was told last. */
+  private wasBack = false
 
   /** What it means that something is away, and that it is back. */
   constructor(
@@ -23,27 +25,22 @@ export class OutageLog {
 
   failed(problem: string): Effect.Effect<void> {
     return Effect.flatMap(Clock.currentTimeMillis, (nowMs) => {
-      this.forget(nowMs - repeatMs)
+      const forgottenMs = nowMs - (this.wasBack ? flapMs : repeatMs)
+      for (const [old, toldMs] of this.told) if (toldMs <= forgottenMs) this.told.delete(old)
       if (this.told.has(problem) || this.told.size >= problemsToldMax) return Effect.void
       this.told.set(problem, nowMs)
       this.isTold = true
+      this.wasBack = false
       return Effect.logWarning(`${this.away}: ${problem}`)
     })
   }
 
   succeeded(): Effect.Effect<void> {
     return Effect.suspend(() => {
+      this.wasBack = true
       if (!this.isTold) return Effect.void
       this.isTold = false
-      return Effect.zipRight(
-        Effect.logInfo(this.back),
-        Effect.map(Clock.currentTimeMillis, (nowMs) => this.forget(nowMs - flapMs))
-      )
+      return Effect.logInfo(this.back)
     })
-  }
-
-  /** Forgets what was told by then, so that it is told again. */
-  private forget(byMs: number): void {
-    for (const [problem, toldMs] of this.told) if (toldMs <= byMs) this.told.delete(problem)
   }
 }
