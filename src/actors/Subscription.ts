@@ -215,7 +215,7 @@ export const subscriptionMachine = setupSubscription.createMachine({
           const state = { _tag: "Waiting" as const, dueMs: nowMs + volatile.redeliveryDelayMs }
           const refused = withRefused(rest.refused, { offset, redeliveries: redeliveries + 1, state })
           const waiting = { ...rest, refused }
-          if (standsTooFarApart(volatile, waiting)) {
+          if (refused.length > volatile.refusedMax || standsTooFarApart(volatile, waiting)) {
             enqueue({ type: "refuseAcknowledge", params: { replyTo, reason: "too_many_ahead" } })
             return
           }

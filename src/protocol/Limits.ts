@@ -33,6 +33,9 @@ export const brokerTickMs = 1_000
 /** Ranges of acknowledged messages ahead of a checkpoint; beyond, delivery waits (CONTRACTS.md). */
 export const ackedRangesMax = 10_000
 
+/** Messages of one subscription that were refused and are to come again: each costs a look at all of them. */
+export const refusedMessagesMax = 1_000
+
 /** Requests waiting in an actor's mailbox, and the bytes they stand for. */
 export const mailboxRequestsMax = 1_024
 export const mailboxBytesMax = 64 * 1024 * 1024

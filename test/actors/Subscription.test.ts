@@ -15,6 +15,7 @@ const subscription = (start: number, end: number, limits: Partial<SubscriptionIn
       deliveryMessagesMax: 4,
       deliveryBytesMax: 400,
       ackedRangesMax: 10,
+      refusedMax: 10,
       redeliveriesMax: 1,
       redeliveryDelayMs: 1_000,
       ...limits
@@ -270,6 +271,17 @@ describe("a message that is refused", () => {
       .then(allow(3))
       .when(fired(1_000))
       .then()
+  })
+
+  it("is not taken where too many are to come again already", () => {
+    subscription(0, 8, { creditMessages: 8, deliveryMessagesMax: 8, refusedMax: 1 })
+      .given(delivered(0, 8, 80), refuse(0))
+      .when(refuse(1))
+      .then(refused("too_many_ahead"))
+      .when(acknowledge(0))
+      .then(allow(1))
+      .when(refuse(1))
+      .then(arm(1_000), allow(1))
   })
 
   it("is not taken where it would stand apart from too many others", () => {

@@ -11,6 +11,8 @@ export interface SubscriptionLimits {
   readonly deliveryBytesMax: number
   /** Ranges of messages that are done ahead of one that is not; beyond, delivery waits. */
   readonly ackedRangesMax: number
+  /** Messages that wait to come again, or have; beyond, none is taken back. */
+  readonly refusedMax: number
   /** How often a message that is refused is delivered again, and how long after. */
   readonly redeliveriesMax: number
   readonly redeliveryDelayMs: number

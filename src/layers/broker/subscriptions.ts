@@ -10,7 +10,8 @@ import {
   ackedRangesMax,
   deliveriesPerCredit,
   deliveryBytesMax,
-  deliveryMessagesMax
+  deliveryMessagesMax,
+  refusedMessagesMax
 } from "../../protocol/Limits.ts"
 import { type Offset, offsetOf } from "../../protocol/Log.ts"
 import { BrokerUnavailable, type SubscribeOptions, SubscriptionTakenOver } from "../Broker.ts"
@@ -162,7 +163,8 @@ const spawnActor = (
         deliveryMessagesMax,
         // Bytes come back when all of a delivery is done: in portions, or one message would hold back everything.
         deliveryBytesMax: Math.min(deliveryBytesMax, Math.ceil(creditBytes / deliveriesPerCredit)),
-        ackedRangesMax
+        ackedRangesMax,
+        refusedMax: refusedMessagesMax
       }),
       // Nothing of a subscription is recoverable, so it has no facts.
       isFact: () => false,

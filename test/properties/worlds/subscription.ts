@@ -28,6 +28,7 @@ export const subscriptionHistory = FastCheck.record({
     deliveryMessagesMax: FastCheck.integer({ min: 1, max: 50 }),
     deliveryBytesMax: FastCheck.constantFrom(1, 300, 100_000),
     ackedRangesMax: FastCheck.constantFrom(1, 3, 10_000),
+    refusedMax: FastCheck.constantFrom(1, 1_000),
     redeliveriesMax: FastCheck.nat(2),
     redeliveryDelayMs: FastCheck.constantFrom(1, 100)
   }),
@@ -220,7 +221,8 @@ export class SubscriptionWorld {
     if (answer === "too_many_ahead") {
       fate!.refusals = refusals
       fate!.state = "out"
-      expect(this.limits.ackedRangesMax).toBeLessThan(10_000)
+      const { ackedRangesMax, refusedMax } = this.limits
+      expect(Math.min(ackedRangesMax, refusedMax)).toBeLessThan(1_000)
     } else expect(answer).toBe(isOut ? expected : "not_outstanding")
   }
 
