@@ -2,19 +2,15 @@
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 
-export type ClientTask =
-  | { readonly type: "publish"; readonly port: number; readonly size: number; readonly count: number }
-  | {
-      readonly type: "subscribe"
-      readonly port: number
-      readonly subscribers: number
-      readonly messages: number
-    }
-
 export interface ClientTimes {
   readonly frames: number
   readonly perSecond: number
 }
+
+export const timed = (frames: number, startMs: number): ClientTimes => ({
+  frames,
+  perSecond: (frames * 1_000) / (performance.now() - startMs)
+})
 
 /** Publishes on their way at a time, in frames and in bytes. */
 const windowFrames = 2_048
@@ -23,7 +19,7 @@ const windowBytes = 4 * 1024 * 1024
 const writtenFrames = 64
 
 /** Calls back with how many frames a chunk completed. */
-const countFrames = (socket: Socket, onFrames: (count: number) => void): void => {
+export const countFrames = (socket: Socket, onFrames: (count: number) => void): void => {
   let header = Buffer.alloc(0)
   let bodyLeft = 0
   socket.on("data", (chunk: Buffer) => {
@@ -53,7 +49,7 @@ const countFrames = (socket: Socket, onFrames: (count: number) => void): void =>
   })
 }
 
-const frameOf = (body: string): Buffer => {
+export const frameOf = (body: string): Buffer => {
   const frame = Buffer.alloc(4 + body.length)
   frame.writeUInt32BE(body.length)
   frame.write(body, 4, "latin1")
@@ -61,7 +57,7 @@ const frameOf = (body: string): Buffer => {
 }
 
 /** A payload of about so many bytes, of samples as streamers publish them. */
-const payloadOf = (size: number): string => {
+export const payloadOf = (size: number): string => {
   const sample =
     '{"timestamp":"2025-07-18T20:42:34Z","metric_name":"DCGM_FI_DEV_GPU_UTIL","gpu_id":0,"device":"nvidia0","uuid":"GPU-5fd4f087-86f3-7a43-b711-4771313afc50","model_name":"NVIDIA H100 80GB HBM3","hostname":"mtv5-dgx1-hgpu-031","value":100}'
   const head = '{"source":"streamer-1","metrics":['
@@ -71,11 +67,30 @@ const payloadOf = (size: number): string => {
   return `${payload.padEnd(size - 2, "x")}"}`
 }
 
-const publish = async (port: number, size: number, count: number): Promise<ClientTimes> => {
+/** A connection without delay. */
+export const open = async (port: number): Promise<Socket> => {
   const socket = connect({ port, host: "127.0.0.1" })
   socket.setNoDelay(true)
   await once(socket, "connect")
-  const frame = frameOf(`{"type":"publish","payload":${payloadOf(size)}}`)
+  return socket
+}
+
+export const publishFrame = (size: number): Buffer =>
+  frameOf(`{"type":"publish","payload":${payloadOf(size)}}`)
+
+export const subscribeFrame = (index: number): Buffer =>
+  frameOf(`{"type":"subscribe","subscriber_id":"s${index}","offset":-2}`)
+
+export interface PublishOptions {
+  readonly port: number
+  readonly size: number
+  readonly count: number
+}
+
+/** Publishes so many, and waits until all are answered. */
+export const publishAsStranger = async ({ port, size, count }: PublishOptions): Promise<ClientTimes> => {
+  const socket = await open(port)
+  const frame = publishFrame(size)
   const together = Math.max(1, Math.min(writtenFrames, Math.floor(windowBytes / 8 / frame.length)))
   const many = Buffer.concat(Array.from({ length: together }, () => frame))
   const inFlightMax = Math.min(windowFrames, Math.floor(windowBytes / frame.length))
@@ -91,24 +106,30 @@ const publish = async (port: number, size: number, count: number): Promise<Clien
     }
     countFrames(socket, (frames) => {
       answered += frames
-      if (answered >= count) resolve()
+      if (answered >= sent && sent >= count) resolve()
       else fill()
     })
     fill()
   })
-  const perSecond = answered / ((performance.now() - startMs) / 1_000)
+  const times = timed(answered, startMs)
   socket.destroy()
-  return { frames: answered, perSecond }
+  return times
 }
 
-const subscribe = async (port: number, subscribers: number, messages: number): Promise<ClientTimes> => {
-  const sockets = await Promise.all(
-    Array.from({ length: subscribers }, async () => {
-      const socket = connect({ port, host: "127.0.0.1" })
-      await once(socket, "connect")
-      return socket
-    })
-  )
+export interface SubscribeOptions {
+  readonly port: number
+  readonly subscribers: number
+  /** That each of them reads. */
+  readonly messages: number
+}
+
+/** Subscribes on so many connections, each of which reads so many messages. */
+export const subscribeAsStrangers = async ({
+  port,
+  subscribers,
+  messages
+}: SubscribeOptions): Promise<ClientTimes> => {
+  const sockets = await Promise.all(Array.from({ length: subscribers }, () => open(port)))
   const startMs = performance.now()
   let total = 0
   await Promise.all(
@@ -124,14 +145,9 @@ const subscribe = async (port: number, subscribers: number, messages: number): P
             socket.destroy()
             resolve()
           })
-          socket.write(frameOf(`{"type":"subscribe","subscriber_id":"s${index}","offset":-2}`))
+          socket.write(subscribeFrame(index))
         })
     )
   )
-  return { frames: total, perSecond: total / ((performance.now() - startMs) / 1_000) }
+  return timed(total, startMs)
 }
-
-export const runClient = (task: ClientTask): Promise<ClientTimes> =>
-  task.type === "publish"
-    ? publish(task.port, task.size, task.count)
-    : subscribe(task.port, task.subscribers, task.messages)
