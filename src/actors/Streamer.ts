@@ -119,6 +119,16 @@ const hasTwin = ({
   event.lastSequence !== null &&
   event.lastSequence >= recoverable.nextSequence
 
+/**
+ * Of what this streamer was told is in the log, the log has lost some: it goes on with what is lost only by reading the source
+ * again, from the position that the log has now.
+ */
+const hasLostTail = ({
+  context: { recoverable },
+  event
+}: InContext & { event: { lastSequence: number | null } }): boolean =>
+  event.lastSequence !== null && event.lastSequence + 1 < recoverable.acknowledged
+
 const isCurrent = ({
   context: { volatile },
   event
@@ -128,6 +138,16 @@ const fail = setupStreamer.enqueueActions(({ event, enqueue }) => {
   const problem = "problem" in event ? event.problem : "another streamer publishes under the same id"
   enqueue({ type: "fail", params: { problem } })
 })
+
+const failBehindLostTail = setupStreamer.enqueueActions(({ enqueue }) =>
+  enqueue({
+    type: "fail",
+    params: {
+      problem:
+        "the broker's log has lost batches that it had acknowledged; a streamer that starts again reads them again"
+    }
+  })
+)
 
 const retry = setupStreamer.enqueueActions(({ context: { volatile }, enqueue }) => {
   enqueue({ type: "armTimer", params: { timer: "retry", delayMs: volatile.retryDelayMs } })
@@ -165,6 +185,7 @@ export const streamerMachine = setupStreamer.createMachine({
       on: {
         HelloAnswered: [
           { guard: hasTwin, target: "failed", actions: fail },
+          { guard: hasLostTail, target: "failed", actions: failBehindLostTail },
           {
             guard: isCurrent,
             actions: enqueueActions(({ event: { lastSequence, lastPosition }, enqueue }) => {

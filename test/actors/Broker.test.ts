@@ -156,6 +156,43 @@ describe("of a producer that the log does not know, what comes behind a publish"
   })
 })
 
+describe("of a producer that the log does not know, what comes behind a publish that was refused", () => {
+  const gap = { _tag: "Refused" as const, reason: "sequence_gap" as const, expected: 0 }
+  const next = { name: "what comes behind" }
+  const settleNext = (outcome: PublishOutcome) => ({
+    type: "settlePublishes" as const,
+    params: { settlements: [{ group: next, index: 0, outcome }] }
+  })
+
+  it("for want of room, or for its size, is refused as well", () => {
+    const small = numbered(10, 1, { group: next, whenFull: "refuse" })
+    const noRoom = broker().given(
+      appended(0, 95),
+      committed(20),
+      publish(numbered(0, 10, { whenFull: "refuse" }))
+    )
+    noRoom
+      .when({ type: "LogMeasured", bounds: logOf(segment(95, 950, startMs)) })
+      .then(settle({ _tag: "Refused", reason: "log_full" }))
+    noRoom.when(publish(small)).then(settleNext(gap))
+    broker()
+      .given(publish(numbered(0, 101)))
+      .when(publish(small))
+      .then(settleNext(gap))
+    broker()
+      .when(publish(numbered(0, 101), small))
+      .then({
+        type: "settlePublishes",
+        params: {
+          settlements: [
+            { group, index: 0, outcome: { _tag: "Refused", reason: "too_large" } },
+            { group: next, index: 0, outcome: gap }
+          ]
+        }
+      })
+  })
+})
+
 describe("a publish that is not to wait", () => {
   const impatient = { whenFull: "refuse" as const }
   it("is refused only when the log was measured and has nothing to drop", () => {

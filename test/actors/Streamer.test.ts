@@ -157,6 +157,23 @@ describe("a streamer", () => {
       .then()
   })
 
+  it("ends where the log has lost what it had acknowledged: only a new start reads that again", () => {
+    streaming()
+      .given(rowsRead(10), sealed(0, 1, 10), acknowledged(1), { type: "PublishFailed", connection: 1 })
+      .given(rowsRead(10), sealed(1, 1, 10), { type: "TimerFired", timer: "retry" })
+      .given({ type: "HelloAnswered", connection: 2, lastSequence: sequenceOf(0), lastPosition: null })
+      .given(resumed(0), acknowledged(2), { type: "PublishFailed", connection: 2 })
+      .given({ type: "TimerFired", timer: "retry" })
+      .when({ type: "HelloAnswered", connection: 3, lastSequence: sequenceOf(0), lastPosition: null })
+      .then({
+        type: "fail",
+        params: {
+          problem:
+            "the broker's log has lost batches that it had acknowledged; a streamer that starts again reads them again"
+        }
+      })
+  })
+
   it("waits twice as long after every attempt that fails, up to a limit, and as short as ever after a good one", () => {
     const story = streamer()
     for (const [attempt, delayMs] of [100, 200, 300, 300].entries()) {

@@ -55,6 +55,7 @@ export const rewind = (test: Test): void => {
       yield* receiveUntil(subscription, 3)
       yield* commit(subscription, 3)
       expect(yield* set("reader", offsetOf(1))).toBe(1)
+      expect(yield* Effect.flip(commit(subscription, 3))).toBeInstanceOf(BrokerUnavailable)
       expect(yield* Effect.flip(Effect.forever(subscription.deliveries))).toBeInstanceOf(BrokerUnavailable)
       expect(yield* readAll("reader", 3)).toEqual(messages(1, "b", "c"))
     })

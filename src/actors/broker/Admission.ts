@@ -59,6 +59,8 @@ export interface Admission {
   readonly takes: ReadonlyArray<Take>
   /** The runs that they are taken from. */
   readonly taken: ReadonlyArray<PublishRun>
+  /** Runs that were refused although their producer had sent them in their turn. */
+  readonly missed: ReadonlyArray<PublishRun>
   /** Of every run that is no longer waiting, in order. */
   readonly settlements: ReadonlyArray<Settlement>
   readonly waiting: ReadonlyArray<PublishRun>
@@ -89,17 +91,17 @@ const isFenced = (run: PublishRun, situation: Situation): boolean => {
   return publisher === undefined ? run.session <= situation.forgottenSession : run.session < publisher.session
 }
 
-/** What a run of a known producer holds: how many of its leading records are duplicates, or why it is refused. */
+/** What a run holds: how many of its leading records are duplicates, or why it is refused. */
 const examine = (
   run: PublishRun,
   known: Producer | undefined,
+  missing: number | null,
   situation: Situation
 ): number | PublishOutcome => {
   if (run.bytes > situation.bytesMax) return refused({ _tag: "Refused", reason: "too_large" })
   if (run.producer === null) return 0
   if (isFenced(run, situation)) return refused({ _tag: "Refused", reason: "fenced" })
   if (known === undefined) {
-    const missing = publisherOf(run, situation)?.missing ?? null
     return missing !== null && run.producer.firstSequence > missing
       ? refused({ _tag: "Refused", reason: "sequence_gap", expected: missing })
       : 0
@@ -118,6 +120,7 @@ const examine = (
 export const admit = (situation: Situation, waiting: ReadonlyArray<PublishRun>): Admission => {
   const takes: Array<Take> = []
   const taken: Array<PublishRun> = []
+  const missed: Array<PublishRun> = []
   const settlements: Array<Settlement> = []
   const seen = new Map<ProducerId, Producer>()
   let lastRefused: Settlement | undefined
@@ -136,8 +139,9 @@ export const admit = (situation: Situation, waiting: ReadonlyArray<PublishRun>):
       producer === null
         ? undefined
         : (seen.get(producer.id) ?? Option.getOrUndefined(HashMap.get(situation.producers, producer.id)))
-    const duplicates = examine(run, known, situation)
+    const duplicates = examine(run, known, missingOf(run, missed, situation), situation)
     if (typeof duplicates !== "number") {
+      if (isMiss(duplicates)) missed.push(run)
       lastRefused = { group, index, outcome: duplicates }
       settlements.push(lastRefused)
       continue
@@ -171,14 +175,31 @@ export const admit = (situation: Situation, waiting: ReadonlyArray<PublishRun>):
         ? "log_full"
         : undefined
     if (reason === undefined) return true
-    settlements.push({
-      group: run.group,
-      index: run.index,
-      outcome: refused({ _tag: "Refused", reason })
-    })
+    const outcome = refused({ _tag: "Refused", reason })
+    if (isMiss(outcome)) missed.push(run)
+    settlements.push({ group: run.group, index: run.index, outcome })
     return false
   })
-  return { takes, taken, settlements, waiting: waitsOn }
+  return { takes, taken, missed, settlements, waiting: waitsOn }
+}
+
+/** Whether a run that was refused could come again, and be taken for a duplicate if what is behind it were taken first. */
+const isMiss = (outcome: PublishOutcome): boolean =>
+  outcome._tag === "Refused" && (outcome.reason === "log_full" || outcome.reason === "too_large")
+
+/** The first sequence that a run's producer has to send again, if the log does not know it. */
+const missingOf = (
+  run: PublishRun,
+  missed: ReadonlyArray<PublishRun>,
+  situation: Situation
+): number | null => {
+  let missing = publisherOf(run, situation)?.missing ?? Number.POSITIVE_INFINITY
+  for (const { producer } of missed) {
+    if (producer !== null && producer.id === run.producer?.id) {
+      missing = Math.min(missing, producer.firstSequence)
+    }
+  }
+  return Number.isFinite(missing) ? missing : null
 }
 
 /** Publishers, when some runs that were on their way will not come: for producers that the log does not know. */

@@ -19,12 +19,29 @@ import type { BrokerContext, Volatile } from "./State.ts"
 /** One append at a time: what comes meanwhile waits, and is appended as one group when it has ended. */
 export const isAppending = ({ settlements }: Volatile): boolean => settlements.length > 0
 
+/** Publishers, cut down to as many as there may be; the sessions of those that are forgotten stay fenced. */
+const bounded = (
+  publishers: Volatile["publishers"],
+  { forgottenSession }: Volatile
+): Pick<Volatile, "publishers" | "forgottenSession"> => {
+  const sessionOf = ({ session }: Publisher) => session
+  const [rest, forgotten] = pruned(publishers, { max: producersMax, prunedAt: producersPrunedAt }, sessionOf)
+  const last = forgotten.at(-1)
+  return {
+    publishers: rest,
+    forgottenSession:
+      last === undefined
+        ? forgottenSession
+        : Math.max(forgottenSession, HashMap.unsafeGet(publishers, last).session)
+  }
+}
+
 /** Admits what fits, in order. Whether the log `isFull` is known only when it was measured. */
 const admission = (isFull: boolean) =>
   setupBroker.enqueueActions(({ context, enqueue }) => {
     const { recoverable, volatile } = context
     if (isAppending(volatile)) return
-    const { takes, taken, settlements, waiting } = admit(
+    const { takes, taken, missed, settlements, waiting } = admit(
       {
         nextOffset: recoverable.nextOffset,
         producers: recoverable.producers,
@@ -44,7 +61,8 @@ const admission = (isFull: boolean) =>
         waiting,
         fullSinceMs: waiting[0] === volatile.waiting[0] ? (volatile.fullSinceMs ?? goesOn) : goesOn,
         settlements: appends ? settlements : [],
-        taken
+        taken,
+        ...bounded(withMissing(volatile.publishers, recoverable.producers, missed), volatile)
       }
     })
     if (appends) enqueue({ type: "appendBatches", params: { takes } })
@@ -54,23 +72,6 @@ const admission = (isFull: boolean) =>
 export const admitWaiting = admission(false)
 /** The same when nothing can be dropped: what does not wait is refused. */
 export const admitLast = admission(true)
-
-/** Publishers, cut down to as many as there may be; the sessions of those that are forgotten stay fenced. */
-const bounded = (
-  publishers: Volatile["publishers"],
-  { forgottenSession }: Volatile
-): Pick<Volatile, "publishers" | "forgottenSession"> => {
-  const sessionOf = ({ session }: Publisher) => session
-  const [rest, forgotten] = pruned(publishers, { max: producersMax, prunedAt: producersPrunedAt }, sessionOf)
-  const last = forgotten.at(-1)
-  return {
-    publishers: rest,
-    forgottenSession:
-      last === undefined
-        ? forgottenSession
-        : Math.max(forgottenSession, HashMap.unsafeGet(publishers, last).session)
-  }
-}
 
 /** What waits on when some of it, and perhaps of what was taken, does not come: nothing may pass for it. */
 const withoutWaiting = (

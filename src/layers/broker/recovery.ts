@@ -37,10 +37,12 @@ const endedAt = (state: BrokerState, end: Offset): BrokerState => {
   }
 }
 
+const isWithin = ({ nextOffset, checkpoints }: BrokerState, end: Offset): boolean =>
+  nextOffset <= end && !HashMap.some(checkpoints, ({ offset }) => offset > end)
+
 /** Says what of a state is beyond the end of its log. */
 const tellLostTail = ({ nextOffset, checkpoints }: BrokerState, end: Offset) => {
   const beyond = HashMap.filter(checkpoints, ({ offset }) => offset > end)
-  if (nextOffset <= end && HashMap.isEmpty(beyond)) return Effect.void
   const ids = [...HashMap.keys(beyond)]
   const lowered =
     ids.length === 0 ? "" : `; ${ids.length} checkpoints beyond it are set there: ${ids.join(", ")}`
@@ -87,11 +89,12 @@ export const recover = (
       state = fold(brokerStepper, state, [fact])
     }
     const folded = fold(brokerStepper, state, entries).context.recoverable
-    yield* tellLostTail(folded, bounds.next)
-    const savedEnd = snapshot?.nextOffset ?? offsetOf(0)
-    return {
-      state: endedAt(folded, bounds.next),
-      savedEnd: savedEnd < bounds.next ? savedEnd : bounds.next,
-      entries: entries.length
+    if (isWithin(folded, bounds.next)) {
+      return { state: folded, savedEnd: snapshot?.nextOffset ?? offsetOf(0), entries: entries.length }
     }
+    yield* tellLostTail(folded, bounds.next)
+    const ended = endedAt(folded, bounds.next)
+    // Or the next recovery would take what comes in the place of the lost records for what it knows already.
+    yield* journal.snapshot(ended)
+    return { state: ended, savedEnd: bounds.next, entries: 0 }
   })

@@ -16,7 +16,7 @@ import {
 } from "../Broker.ts"
 import type { Actor, ActorStopped } from "../Interpreter.ts"
 import { orUnavailable } from "./publishing.ts"
-import type { Subscriptions } from "./subscriptions.ts"
+import type { OpenSubscription, Subscriptions } from "./subscriptions.ts"
 
 /** What the Broker answers a subscription. */
 export type Opened = Pick<Subscription, "start" | "clamped">
@@ -58,7 +58,7 @@ export const makeSubscribe =
               offset: below
             }))
           ),
-          Effect.mapError(refusal(offset, subscriberId)),
+          Effect.mapError((error) => refusal(offset, entry, error)),
           orUnavailable
         )
       return {
@@ -79,19 +79,23 @@ export const makeSubscribe =
         unsubscribe: actor
           .ask<void, "not_holder">((replyTo) => ({ type: "Unsubscribe", replyTo, ...holding }))
           .pipe(
-            Effect.mapError((error) =>
-              error === "not_holder" ? new SubscriptionTakenOver({ subscriberId }) : error
-            ),
+            Effect.mapError((error) => (error === "not_holder" ? lost(entry) : error)),
             orUnavailable
           )
       } satisfies Subscription
     }).pipe(orUnavailable)
 
-const refusal =
-  (offset: Offset, subscriberId: string) =>
-  (error: RefusedAcknowledgement | RefusedCommit | ActorStopped) => {
-    if (typeof error !== "string") return error
-    return error === "not_holder" || error === "subscription_ended"
-      ? new SubscriptionTakenOver({ subscriberId })
-      : new AcknowledgeRefused({ offset, reason: error })
-  }
+/** Why a subscription is not its subscriber's any more: an operator has sent it elsewhere, or another has its id. */
+const lost = ({ lostTo, options: { subscriberId } }: OpenSubscription) =>
+  lostTo ?? new SubscriptionTakenOver({ subscriberId })
+
+const refusal = (
+  offset: Offset,
+  entry: OpenSubscription,
+  error: RefusedAcknowledgement | RefusedCommit | ActorStopped
+) => {
+  if (typeof error !== "string") return error
+  return error === "not_holder" || error === "subscription_ended"
+    ? lost(entry)
+    : new AcknowledgeRefused({ offset, reason: error })
+}

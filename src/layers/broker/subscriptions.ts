@@ -38,6 +38,8 @@ export interface OpenSubscription {
   readonly delivered: Deliveries.Deliveries
   actor: SubscriptionActor | undefined
   messagesMissed: number
+  /** Why it is not the subscriber's any more. */
+  lostTo: SubscriptionTakenOver | BrokerUnavailable | undefined
 }
 
 /** What every subscription of a broker has in common. */
@@ -209,7 +211,8 @@ export const make = (surroundings: Omit<Surroundings, "gaps">): Subscriptions =>
           scope,
           delivered: Deliveries.make(deliveryBytesMax, () => entry.actor?.send({ type: "BacklogTaken" })),
           actor: undefined,
-          messagesMissed: 0
+          messagesMissed: 0,
+          lostTo: undefined
         }
         const key = nextKey++
         yield* Effect.acquireRelease(
@@ -233,7 +236,9 @@ export const make = (surroundings: Omit<Surroundings, "gaps">): Subscriptions =>
     end: (key, reason) => {
       const entry = open.get(key)
       if (entry === undefined) return
-      if (reason === "checkpoint_set") entry.delivered.end(checkpointSet)
+      const { subscriberId } = entry.options
+      entry.lostTo = reason === "checkpoint_set" ? checkpointSet : new SubscriptionTakenOver({ subscriberId })
+      entry.delivered.end(entry.lostTo)
       entry.actor?.send({ type: "Close" })
       open.delete(key)
     },

@@ -1,6 +1,6 @@
 /** The embedded broker over a log that takes its time, fails, or comes back shorter than it was. */
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Queue, Scope } from "effect"
+import { Deferred, Effect, Fiber, Queue, type Scope, TestClock } from "effect"
 import { Broker, BrokerUnavailable } from "../../../src/layers/Broker.ts"
 import {
   type AppendFailed,
@@ -195,22 +195,23 @@ describe("a log that has lost its end", () => {
   test(
     "lowers the checkpoints beyond it, and forgets where lost records were",
     Effect.gen(function* () {
-      const [before, after] = [yield* makeGround(), yield* makeGround()]
+      const [before, after] = [yield* makeGround({ segmentBytes: 1 }), yield* makeGround()]
       const texts = ["a", "b", "c", "d"]
       yield* during(
         before,
         Effect.gen(function* () {
           const session = yield* hello("p")
           yield* session.publish(numbered(0, texts))
+          yield* publish("closes a segment")
           const reader = yield* subscribe("reader", { resume: "always" })
-          yield* receiveUntil(reader, 4)
-          yield* commit(reader, 4)
+          yield* receiveUntil(reader, 5)
+          yield* commit(reader, 5)
+          // A closed segment has a snapshot taken, of more than the log will hold.
+          yield* TestClock.adjust("1 second")
         })
       )
-      // The snapshot has been taken of more than the log holds now.
-      const scope = yield* Scope.make()
-      yield* Scope.extend(before.openBroker, scope)
-      yield* Scope.close(scope, Exit.void)
+      const journal = yield* before.journal.open("broker")
+      expect((yield* journal.content).snapshot).toContain('"nextOffset":5')
       yield* after.log.append([{ payloads: ["a", "b"].map(payload), producer: null }])
       const shortened: Ground = yield* makeGround({
         wrapLog: () => after.log,
@@ -225,6 +226,15 @@ describe("a log that has lost its end", () => {
           expect((yield* publish("e")).firstOffset).toBe(2)
           const reader = yield* subscribe("reader", { resume: "always" })
           expect(yield* receiveUntil(reader, 3)).toEqual(messages(2, "e"))
+          yield* (yield* hello("q")).publish(numbered(0, ["f"]))
+        })
+      )
+      yield* during(
+        shortened,
+        Effect.gen(function* () {
+          const q = yield* hello("q")
+          expect([q.lastSequence, q.lastPosition], "what came in its place").toEqual([0, "at 0"])
+          expect((yield* (yield* Broker).stats).nextOffset).toBe(4)
         })
       )
     })

@@ -37,6 +37,11 @@ const listenerOf = (subscriberId: string, behind: (isBehind: boolean) => void) =
   let together: Array<Uint8Array> = []
   let firstOffset = 0
   let bytes = 0
+  let lostTo: SubscriptionTakenOver | BrokerUnavailable | undefined
+  const end = (reason: SubscriptionTakenOver | BrokerUnavailable) => {
+    lostTo ??= reason
+    delivered.end(reason)
+  }
   const offer = (delivery: Delivery, size: number) => {
     if (delivered.offer(delivery, size)) behind(true)
   }
@@ -64,8 +69,8 @@ const listenerOf = (subscriberId: string, behind: (isBehind: boolean) => void) =
     },
     told: (error) => {
       chunkEnd()
-      if (error.code === "taken_over") delivered.end(new SubscriptionTakenOver({ subscriberId }))
-      else if (error.subscriberId !== undefined) delivered.end(unavailable(wordsOf(error)))
+      if (error.code === "taken_over") end(new SubscriptionTakenOver({ subscriberId }))
+      else if (error.subscriberId !== undefined) end(unavailable(wordsOf(error)))
     },
     chunkEnd,
     ended: (problem) => {
@@ -73,20 +78,20 @@ const listenerOf = (subscriberId: string, behind: (isBehind: boolean) => void) =
       delivered.end(unavailable(problem))
     }
   }
-  return { listener, delivered }
+  return { listener, delivered, lostTo: () => lostTo ?? new SubscriptionTakenOver({ subscriberId }) }
 }
 
 const acknowledgeReasons: ReadonlySet<string> = new Set(AcknowledgeRefused.fields.reason.literals)
 
-/** What is refused of a subscription that was opened, by the name of its reason. */
-const refusal = (answer: ErrorAnswer, subscriberId: string, offset: number) => {
+/** What is refused of a subscription that was opened, by the name of its reason; `lostTo` is why it may have ended. */
+const refusal = (answer: ErrorAnswer, lostTo: SubscriptionTakenOver | BrokerUnavailable, offset: number) => {
   if (acknowledgeReasons.has(answer.code)) {
     return new AcknowledgeRefused({ offset, reason: answer.code as AcknowledgeRefused["reason"] })
   }
   return answer.code === "subscriber_not_found" ||
     answer.code === "not_subscribed" ||
     answer.code === "taken_over"
-    ? new SubscriptionTakenOver({ subscriberId })
+    ? lostTo
     : unavailable(wordsOf(answer))
 }
 
@@ -125,7 +130,9 @@ export const makeSubscribe =
     Effect.gen(function* () {
       const { subscriberId, from, creditMessages, creditBytes } = options
       let opened: Link | undefined
-      const { listener, delivered } = listenerOf(subscriberId, (isBehind) => opened?.setBehind(isBehind))
+      const { listener, delivered, lostTo } = listenerOf(subscriberId, (isBehind) =>
+        opened?.setBehind(isBehind)
+      )
       const { link, welcome } = yield* connect(config, {}, listener)
       opened = link
       const answer = yield* ask(link, {
@@ -150,7 +157,7 @@ export const makeSubscribe =
       ): Effect.Effect<Offset, AcknowledgeRefused | SubscriptionTakenOver | BrokerUnavailable> =>
         Effect.flatMap(asked, (answer) =>
           answer.type === "error"
-            ? Effect.fail(refusal(answer, subscriberId, offset))
+            ? Effect.fail(refusal(answer, lostTo(), offset))
             : Effect.succeed((answer.offset ?? 0) as Offset)
         )
       return {
@@ -171,10 +178,10 @@ export const makeSubscribe =
         nack: (offset) => settle(offset, ask(link, { type: "nack", subscriberId, offset })),
         unsubscribe: Effect.flatMap(ask(link, { type: "unsubscribe", subscriberId }), (answer) => {
           if (answer.type === "response") {
-            delivered.end(new SubscriptionTakenOver({ subscriberId }))
+            delivered.end(lostTo())
             return Effect.void
           }
-          const refused = refusal(answer, subscriberId, start)
+          const refused = refusal(answer, lostTo(), start)
           return Effect.fail(refused._tag === "AcknowledgeRefused" ? unavailable(refused.message) : refused)
         })
       } satisfies Subscription
