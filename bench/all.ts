@@ -17,7 +17,10 @@ const everyName = [
   "rest",
   "store",
   "stores",
-  "tcp"
+  "tcp",
+  "latency",
+  "slow-subscriber",
+  "brokers"
 ]
 const wanted = process.argv.slice(2)
 const names = wanted.length > 0 ? wanted : everyName

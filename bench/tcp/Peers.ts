@@ -28,8 +28,8 @@ export const withBroker = <A>(
 /** Opens the session of a producer; what it publishes carries sequences and positions, as a streamer's batches do. */
 export const openSession = Effect.gen(function* () {
   const broker = yield* Broker
-  const { publish } = yield* broker.hello(ProducerId.make("bench"))
-  let sequence = 0
+  const { publish, lastSequence } = yield* broker.hello(ProducerId.make("bench"))
+  let sequence = lastSequence === null ? 0 : lastSequence + 1
   return (payloads: ReadonlyArray<Uint8Array>) => {
     const firstSequence = sequenceOf(sequence)
     sequence += payloads.length
