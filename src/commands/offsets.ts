@@ -50,7 +50,10 @@ const set = ({ subscriberId, to }: Extract<OffsetsAction, { readonly type: "set"
     const broker = yield* Broker
     const offset = yield* broker.setCheckpoint(subscriberId, to)
     const { nextOffset } = yield* broker.stats
-    yield* Console.log(`${subscriberId} is at offset ${offset}, ${nextOffset - offset} to go`)
+    const isElsewhere =
+      typeof to === "number" ? to !== offset : typeof to === "object" && offset === nextOffset
+    const note = isElsewhere ? " (the log has nothing where you asked for: this is the nearest)" : ""
+    yield* Console.log(`${subscriberId} is at offset ${offset}, ${nextOffset - offset} to go${note}`)
   })
 
 /** Does it, and ends. */

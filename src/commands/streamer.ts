@@ -1,5 +1,5 @@
 /** A streamer in a process of its own: a source, and a broker in another process, which knows where it goes on. */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { remoteBroker } from "../compose/broker.ts"
 import { streamers } from "../compose/instances.ts"
 import { readyWhile } from "../compose/servers.ts"
@@ -9,7 +9,7 @@ import { Broker } from "../layers/Broker.ts"
 import * as Draining from "../layers/Draining.ts"
 import * as Metrics from "../layers/Metrics.ts"
 import * as Rejects from "../layers/Rejects.ts"
-import { Streamers } from "../layers/Streamers.ts"
+import { type StreamerProgress, Streamers } from "../layers/Streamers.ts"
 import type { StreamerProcessSettings } from "../layers/settings/commands.ts"
 import { print } from "../terminal.ts"
 import * as Announcing from "./announcing.ts"
@@ -19,14 +19,22 @@ import { logRejects, showProgress, tellRejects } from "./telling.ts"
 
 const metrics = Layer.mergeAll(Metrics.layerStreamers, Metrics.layerRejects, Metrics.layerProcess)
 
-const dependencies = Effect.map(Broker, ({ stats }) => [answers("broker")(stats)])
+/** The broker answers, and takes what is published. */
+const dependencies = Effect.gen(function* () {
+  const { stats } = yield* Broker
+  const { progress } = yield* Streamers
+  const refused = Effect.map(progress, (streamers) =>
+    Option.fromNullable(streamers.map(({ waitsBecause }) => waitsBecause).find((problem) => problem !== null))
+  )
+  return [answers("broker")(stats), refused]
+})
 
 const layers = (settings: StreamerProcessSettings) =>
   metrics.pipe(
-    Layer.provideMerge(streamers(settings.streamer)),
-    Layer.provide(telemetrySource(settings.source)),
     Layer.provideMerge(Announcing.announcedProbe(settings.probe)),
     Layer.provide(readyWhile(dependencies)),
+    Layer.provideMerge(streamers(settings.streamer)),
+    Layer.provide(telemetrySource(settings.source)),
     Layer.provideMerge(remoteBroker(settings.client)),
     Layer.provideMerge(Layer.mergeAll(Draining.layer, Rejects.layer))
   )
@@ -52,6 +60,8 @@ export const streamer = (settings: StreamerProcessSettings, once: boolean) =>
     if (!once) return yield* Effect.zipRight(done, Effect.never)
     yield* done
     print(yield* streamerProgress)
+    const [{ rowsRead, streamerId }] = (yield* (yield* Streamers).progress) as [StreamerProgress]
+    if (rowsRead === 0) print(`${streamerId} had read the source to its end before`)
     yield* tellRejects
   }).pipe(
     Effect.scoped,

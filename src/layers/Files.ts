@@ -8,6 +8,7 @@
 import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { Context, Effect, Layer, Schema } from "effect"
+import { makeFolder } from "./DirectoryLock.ts"
 
 /** An operation on a file failed; `code` is the operating system's (`ENOSPC`, `EIO`), or the name of what went wrong. */
 export class FileFailed extends Schema.TaggedError<FileFailed>()("FileFailed", {
@@ -196,9 +197,14 @@ export const layerNode: Layer.Layer<Files> = Layer.succeed(Files, {
     operate<void>(from, "renamed", (callback) => fs.rename(from, to, (cause) => callback(cause))),
   remove: (path) => operate<void>(path, "removed", (callback) => fs.unlink(path, (cause) => callback(cause))),
   makeDirectory: (path) =>
-    operate<void>(path, "made", (callback) =>
-      fs.mkdir(path, { recursive: true }, (cause) => callback(cause))
-    ),
+    operate<void>(path, "made", (callback) => {
+      try {
+        makeFolder(path)
+        callback(null)
+      } catch (cause) {
+        callback(cause as NodeJS.ErrnoException)
+      }
+    }),
   list: (directory) =>
     operate<Array<string>>(directory, "listed", (callback) => fs.readdir(directory, callback)),
   syncDirectory: (path) =>

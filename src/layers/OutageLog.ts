@@ -16,6 +16,7 @@ export class OutageLog {
   private isTold = false
   /** Since something was told last. */
   private wasBack = false
+  private now: string | null = null
 
   /** What it means that something is away, and that it is back. */
   constructor(
@@ -23,7 +24,13 @@ export class OutageLog {
     private readonly back: string
   ) {}
 
+  /** What is wrong now; `null` where nothing is. */
+  get problem(): string | null {
+    return this.now
+  }
+
   failed(problem: string): Effect.Effect<void> {
+    this.now = problem
     return Effect.flatMap(Clock.currentTimeMillis, (nowMs) => {
       const forgottenMs = nowMs - (this.wasBack ? flapMs : repeatMs)
       for (const [old, toldMs] of this.told) if (toldMs <= forgottenMs) this.told.delete(old)
@@ -38,6 +45,7 @@ export class OutageLog {
   succeeded(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.wasBack = true
+      this.now = null
       if (!this.isTold) return Effect.void
       this.isTold = false
       return Effect.logInfo(this.back)

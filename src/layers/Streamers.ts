@@ -19,6 +19,8 @@ export interface StreamerProgress {
   readonly samplesRead: number
   /** Batches that the broker has acknowledged. */
   readonly batchesPublished: number
+  /** Why its batches wait, the broker being there; `null` where they do not. */
+  readonly waitsBecause: string | null
 }
 
 export class Streamers extends Context.Tag("telemetry/Streamers")<

@@ -27,8 +27,8 @@ const streamers = Layer.succeed(
   Streamers,
   Streamers.of({
     progress: Effect.succeed([
-      { streamerId: "streamer-1", rowsRead: 10, samplesRead: 9, batchesPublished: 2 },
-      { streamerId: "streamer-2", rowsRead: 20, samplesRead: 18, batchesPublished: 4 }
+      { streamerId: "streamer-1", rowsRead: 10, samplesRead: 9, batchesPublished: 2, waitsBecause: null },
+      { streamerId: "streamer-2", rowsRead: 20, samplesRead: 18, batchesPublished: 4, waitsBecause: null }
     ]),
     done: Effect.never,
     drain: Effect.void

@@ -266,6 +266,12 @@ describe("the broker", () => {
     }
   })
 
+  it("asks peers for certificates only where it has one itself", () => {
+    expect(read(brokerServerSettings("h").config as Config.Config<unknown>, { MQ_TLS_CA: "ca.pem" })).toEqual(
+      ["MQ_TLS_CERT: not set, and MQ_TLS_CA needs it"]
+    )
+  })
+
   it("is spoken to in the clear unless something says otherwise", () => {
     const { config } = brokerClientSettings
     const files = { ca: undefined, certificate: undefined, key: undefined, servername: undefined }

@@ -42,7 +42,9 @@ const offsetOf = async (id: string) =>
 test("are listed with their offsets, how far they are behind, and who is there", async () => {
   const { exit, said } = await offsets("list")
   expect(exit).toBe(0)
-  expect(said).toMatch(/^the log holds offsets 0 to \d+; the next message gets \d+\nID +OFFSET +LAG +CONNECTED +LAST SEEN\n/)
+  expect(said).toMatch(
+    /^the log holds offsets 0 to \d+; the next message gets \d+\nID +OFFSET +LAG +CONNECTED +LAST SEEN\n/
+  )
   expect(said).toMatch(/^c-0 +(\d+) +0 +yes +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/m)
 })
 
@@ -53,17 +55,19 @@ test("are set to a place, and whoever is subscribed goes on from there to the en
     return Number(/telemetry_collector_messages_received_total\{collector="c-0"\} (\d+)/.exec(text)![1])
   }
   expect(await received()).toBe(end)
-  for (const [place, offset] of [
-    ["earliest", 0],
-    ["5", 5],
-    ["2000-01-01T00:00:00Z", 0],
-    ["2100-01-01T00:00:00Z", end],
-    ["latest", end]
+  const nearest = " (the log has nothing where you asked for: this is the nearest)"
+  for (const [place, offset, note] of [
+    ["earliest", 0, ""],
+    ["5", 5, ""],
+    ["1000000", end, nearest],
+    ["2000-01-01T00:00:00Z", 0, ""],
+    ["2100-01-01T00:00:00Z", end, nearest],
+    ["latest", end, ""]
   ] as const) {
     const before = await received()
     expect(await offsets("set", "c-0", place)).toEqual({
       exit: 0,
-      said: `c-0 is at offset ${offset}, ${end - offset} to go\n`
+      said: `c-0 is at offset ${offset}, ${end - offset} to go${note}\n`
     })
     await eventually(received, (now) => now === before + end - offset)
   }

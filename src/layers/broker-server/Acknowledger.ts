@@ -157,9 +157,10 @@ export class Acknowledger {
     const { surroundings, onUnavailable } = this.options
     const refusal = Option.getOrUndefined(Cause.failureOption(outcome.cause))
     const code = codeOf(refusal)
-    if (code === "unavailable") onUnavailable(refusal?.message ?? "it failed to acknowledge")
+    const problem = refusal?._tag === "BrokerUnavailable" ? refusal.problem : refusal?.message
+    if (code === "unavailable") onUnavailable(problem ?? "it failed to acknowledge")
     countError(surroundings.counters, code)
-    return errorFrame(correlation, code, refusal?.message ?? wireErrors[code])
+    return errorFrame(correlation, code, problem ?? wireErrors[code])
   }
 }
 

@@ -146,7 +146,7 @@ const onEnded = (
     if (peer.lost.size < peer.surroundings.config.subscriptionsPerConnectionMax) peer.lost.add(subscriber.id)
     peer.tell("taken_over", reason.message, subscriber.id)
     // A peer that knows what that means subscribes again; an old one does so when its connection ends.
-  } else if (peer.saidHello) peer.tell("unavailable", reason.message, subscriber.id)
+  } else if (peer.saidHello) peer.tell("unavailable", reason.problem, subscriber.id)
   else peer.connection.fail("unavailable", { problem: reason.problem, subscriber_id: subscriber.id })
 }
 

@@ -9,6 +9,7 @@ import { Broker, BrokerUnavailable, type ProducerSession, SetCheckpointRefused }
 import { type Actor, type Handlers, makeLoop, noEvents, onStop } from "../Interpreter.ts"
 import { Journal, JournalFailed } from "../Journal.ts"
 import { describeRun, OffsetLog, type ReadFailed } from "../OffsetLog.ts"
+import { OutageLog } from "../OutageLog.ts"
 import { Rejects } from "../Rejects.ts"
 import { figuresOf } from "./figures.ts"
 import { type BrokerJournal, journalFacts, openJournal } from "./journalling.ts"
@@ -51,6 +52,7 @@ const makeHandlers =
     }
     const refuse = ({ replyTo, reason }: { readonly replyTo: number; readonly reason: string }) =>
       answer(replyTo, Exit.fail(reason))
+    const appending = new OutageLog("publishes are refused", "publishes are taken again")
     const measured = Effect.map(log.bounds, (bounds) => [{ type: "LogMeasured" as const, bounds }])
     const dropped = (offset: Offset): Effect.Effect<ReadonlyArray<BrokerRequest>> =>
       Effect.map(log.dropBefore(offset), (bounds) => [{ type: "LogMeasured", bounds }])
@@ -60,9 +62,15 @@ const makeHandlers =
       appendBatches: ({ takes }) => {
         const runs = takes.map(takenRecords)
         const [first, ...rest] = runs.map((run, index) => describeRun(takes[index]!.firstOffset, run))
-        const append = Effect.match(log.append(runs), {
-          onSuccess: () => self.send({ type: "Appended", runs: [first!, ...rest] }),
-          onFailure: ({ problem }) => self.send({ type: "AppendFailed", problem })
+        const append = Effect.matchEffect(log.append(runs), {
+          onSuccess: () => {
+            self.send({ type: "Appended", runs: [first!, ...rest] })
+            return appending.succeeded()
+          },
+          onFailure: ({ problem }) => {
+            self.send({ type: "AppendFailed", problem })
+            return appending.failed(problem)
+          }
         })
         // A defect must not leave publishes waiting for ever.
         const ended = Effect.catchAllDefect(append, (defect) =>
@@ -195,6 +203,7 @@ const make = Effect.gen(function* () {
         to: place
       }))
     }).pipe(
+      Effect.tap((offset) => Effect.logInfo(`${subscriberId} was set to offset ${offset} by an operator`)),
       Effect.mapError((error) => {
         if (error === "unknown_subscriber") return new SetCheckpointRefused({ subscriberId, reason: error })
         return error._tag === "ReadFailed" ? unreadable(error) : unavailable(error)

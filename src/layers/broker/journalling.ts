@@ -17,27 +17,20 @@ export const openJournal = ({ open }: Journal["Type"]) =>
   Effect.map(open("broker"), (opened) => watched(typed("broker", opened, BrokerState, JournalledBrokerFact)))
 
 const watched = (journal: OpenJournal<BrokerState, JournalledBrokerFact>): BrokerJournal => {
-  let problem: string | null = null
   const outage = new OutageLog(
     "what subscribers commit can't be kept",
     "what subscribers commit is kept again"
   )
   const watch = (write: Effect.Effect<void, JournalFailed>) =>
     Effect.tapBoth(write, {
-      onFailure: ({ message }) => {
-        problem = message
-        return outage.failed(message)
-      },
-      onSuccess: () => {
-        problem = null
-        return outage.succeeded()
-      }
+      onFailure: ({ message }) => outage.failed(message),
+      onSuccess: () => outage.succeeded()
     })
   return {
     content: journal.content,
     append: (entries, options) => watch(journal.append(entries, options)),
     snapshot: (snapshot) => watch(journal.snapshot(snapshot)),
-    problem: () => problem
+    problem: () => outage.problem
   }
 }
 

@@ -3,7 +3,7 @@ import { Config } from "effect"
 import { frameBytesMax } from "../../protocol/Limits.ts"
 import { type Group, group, make, type Values } from "../Setting.ts"
 import { bytes, duration, hostOfAddress, integer, port, portOfAddress, text } from "./kinds.ts"
-import { type TlsFiles, tlsFiles, token, withPair } from "./tls.ts"
+import { type TlsFiles, tlsFiles, token, withServerPair } from "./tls.ts"
 
 const MiB = 1024 * 1024
 const GiB = 1024 * MiB
@@ -107,5 +107,9 @@ export const brokerServerSettings = (
   host: string
 ): Group<ReturnType<typeof settings>, BrokerServerSettings> => {
   const { title, settings: record, config } = group("Broker TCP", settings(host))
-  return { title, settings: record, config: config.pipe(Config.mapOrFail(withPair), Config.map(resolve)) }
+  return {
+    title,
+    settings: record,
+    config: config.pipe(Config.mapOrFail(withServerPair), Config.map(resolve))
+  }
 }

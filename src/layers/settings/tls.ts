@@ -39,6 +39,10 @@ export const tlsFiles = (of: {
 const unmet = (name: string, needed: string) =>
   Either.left(ConfigError.MissingData([needed], `${needed}: not set, and ${name} needs it`))
 
+/** Of a server also: it asks peers for certificates only where it has one itself. */
+export const withServerPair = <A extends TlsFiles>(read: A): Either.Either<A, ConfigError.ConfigError> =>
+  read.ca !== undefined && read.certificate === undefined ? unmet("MQ_TLS_CA", "MQ_TLS_CERT") : withPair(read)
+
 /** A certificate is of no use without its key, nor a key without its certificate. */
 export const withPair = <A extends TlsFiles>(read: A): Either.Either<A, ConfigError.ConfigError> => {
   if (read.certificate === undefined && read.key !== undefined) return unmet("MQ_TLS_KEY", "MQ_TLS_CERT")

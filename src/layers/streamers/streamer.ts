@@ -124,7 +124,10 @@ const publish = (
       BrokerUnavailable: ({ message }) => failed(connecting, message),
       PublishRefused: ({ reason, message, problem }) => {
         if (reason === "fenced") return refused(twinOf(streamerId))
-        return reason === "too_large" ? refused(problem) : failed(publishing, message)
+        if (reason === "too_large") return refused(problem)
+        // What was sent behind a batch that is refused is out of sequence: that batch was told of.
+        const isFollowing = reason === "sequence_gap" && publishing.problem !== null
+        return failed(publishing, isFollowing ? publishing.problem : message)
       }
     })
   )
@@ -270,7 +273,11 @@ export const makeStreamer = (
     )
     const done = Deferred.await(resources.done)
     return {
-      progress: Effect.sync(() => ({ streamerId: options.streamerId, ...resources.progress })),
+      progress: Effect.sync(() => ({
+        streamerId: options.streamerId,
+        ...resources.progress,
+        waitsBecause: resources.publishing.problem
+      })),
       done,
       drain: Effect.suspend(() => {
         actor.send({ type: "Drain" })

@@ -12,6 +12,8 @@ export const lengthBytes = 4
 
 /** The first buffer of a body that is spread over chunks. */
 const gatheredBytesMin = 4_096
+/** How many times what has come a buffer is made for. More than two, since growing copies; what is not written yet takes no memory. */
+const growth = 4
 
 const nothing = new Uint8Array(0)
 
@@ -106,7 +108,7 @@ export class FrameReader {
     const taken = Math.min(length - this.gatheredBytes, this.chunk.length - this.at)
     const held = this.gatheredBytes + taken
     if (held > this.gathered.length) {
-      const grown = new Uint8Array(Math.min(length, Math.max(gatheredBytesMin, 2 * held)))
+      const grown = Buffer.allocUnsafeSlow(Math.min(length, Math.max(gatheredBytesMin, growth * held)))
       grown.set(this.gathered.subarray(0, this.gatheredBytes))
       this.gathered = grown
     }

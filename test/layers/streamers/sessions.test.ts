@@ -35,7 +35,7 @@ const oneRow = TelemetrySource.of({
 })
 
 /** A broker whose publishes end in turn as told, and that counts the sessions that are open. */
-const brokerOf = (outcomes: Array<"answered" | "lost" | "fenced">) => {
+const brokerOf = (outcomes: Array<"answered" | "lost" | "fenced" | "log_failed" | "sequence_gap">) => {
   const figures = { open: 0, opened: 0, openMax: 0 }
   const session: ProducerSession = {
     logId: LogId.make("log"),
@@ -43,11 +43,14 @@ const brokerOf = (outcomes: Array<"answered" | "lost" | "fenced">) => {
     lastPosition: null,
     publish: () =>
       Effect.suspend((): ReturnType<ProducerSession["publish"]> => {
-        switch (outcomes.shift()) {
+        const outcome = outcomes.shift()
+        switch (outcome) {
           case "answered":
             return Effect.succeed({ duplicates: 0, firstOffset: null, placed: [] })
           case "fenced":
-            return Effect.fail(new PublishRefused({ reason: "fenced", problem: "fenced", placed: [] }))
+          case "log_failed":
+          case "sequence_gap":
+            return Effect.fail(new PublishRefused({ reason: outcome, problem: outcome, placed: [] }))
           default:
             return Effect.fail(new BrokerUnavailable({ problem: "gone" }))
         }
@@ -87,6 +90,24 @@ it.effect(
       expect(figures).toEqual({ open: 0, opened: 3, openMax: 1 })
       yield* Scope.close(scope, Exit.void)
     })
+)
+
+it.effect("a streamer whose batches are refused says why they wait, and not what follows from that", () =>
+  Effect.gen(function* () {
+    const { layer } = brokerOf(["log_failed", "sequence_gap", "answered"])
+    const scope = yield* Scope.make()
+    const { done, progress } = yield* Scope.extend(streamerOver(layer), scope)
+    const ending = yield* Effect.fork(done)
+    const told: Array<string | null> = []
+    for (let turn = 0; turn < 10; turn++) {
+      yield* TestClock.adjust("100 millis")
+      told.push((yield* progress).waitsBecause)
+    }
+    yield* ending
+    expect(new Set(told)).toEqual(new Set(["publish refused: log_failed", null]))
+    expect((yield* progress).waitsBecause).toBe(null)
+    yield* Scope.close(scope, Exit.void)
+  })
 )
 
 it.effect("a streamer that is fenced ends with an error that names its twin", () =>

@@ -65,8 +65,10 @@ export class Transport {
 
   private get closedProblem(): string {
     const closed = `${this.at} has closed the connection`
-    // A server that checks it after the handshake can't say so.
-    return this.framesSeen || this.config.tls?.certificate === undefined
+    if (this.framesSeen) return closed
+    // Neither can be said by a server that waits for a handshake, or checks a certificate after it.
+    if (this.config.tls === undefined) return `${closed} at once; it may ask for TLS`
+    return this.config.tls.certificate === undefined
       ? closed
       : `${closed} at once; it may not accept the client certificate`
   }

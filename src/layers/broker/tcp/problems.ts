@@ -44,7 +44,7 @@ const problems: Readonly<Record<string, Words>> = {
   CERT_HAS_EXPIRED: (at) => `the certificate of ${at} has expired`,
   CERT_NOT_YET_VALID: (at) => `the certificate of ${at} is not valid yet`,
   ERR_TLS_CERT_ALTNAME_INVALID: (at, host) =>
-    `the certificate of ${at} is for other names than ${host} (a servername can be set)`
+    `the certificate of ${at} is for other names than ${host} (MQ_TLS_SERVER_NAME sets the name to expect)`
 }
 
 const tlsProblems: ReadonlyArray<readonly [reason: RegExp, Words]> = [
