@@ -30,7 +30,7 @@ import { isWorker, serveTasks, startWorker } from "./tcp/Worker.ts"
 const size = 1_024
 const rounds = Number(process.argv[2] ?? 3)
 const publishMs = 1_000
-const warmUpMs = 300
+const warmUpMs = 500
 /** Of one publish, so that a round fits into memory. */
 const countMax = 150_000
 const inFlight = 1_024
@@ -124,10 +124,12 @@ const measure = async (
       return done
     })
   const round: Round = {}
+  // One by one comes last: what a fresh process has not compiled yet would tell in it most.
   await publish(inFlight, 1, warmUpMs)
-  round["one by one"] = await publish(1, 1, publishMs)
   round["in flight"] = await publish(inFlight, 1, publishMs)
   if (batches[name]) round.batches = await publish(inFlight * 4, batchSize, publishMs)
+  await publish(1, 1, warmUpMs)
+  round["one by one"] = await publish(1, 1, publishMs)
   const messages = Math.min(published, countMax)
   for (const consumers of consumerCounts) {
     round[`consume, ${consumers}`] = await timed(() =>
