@@ -1,13 +1,15 @@
 /**
  * Acks and nacks of a connection. The acks that arrived together are one call for each subscription that they are for; what
- * comes while one is out becomes the next.
+ * comes while one is out becomes the next. What a call names is bounded, however many acks name it.
  */
 import { Cause, Effect, Exit, Option } from "effect"
 import type { Offset } from "../../protocol/Log.ts"
 import { errorFrame, responseFrame } from "../../protocol/wire/Answers.ts"
+import { ackedMessagesMax } from "../../protocol/wire/RequestDecoder.ts"
 import type { AckRequest, NackRequest } from "../../protocol/wire/Requests.ts"
 import { type WireErrorCode, wireErrors } from "../../protocol/wire/WireErrors.ts"
 import type { AcknowledgeRefused, BrokerUnavailable, SubscriptionTakenOver } from "../Broker.ts"
+import { OffsetSet } from "./OffsetSet.ts"
 import type { Outbox, Slot } from "./Outbox.ts"
 import type { Subscriber } from "./Subscriber.ts"
 import { countError, type Surroundings } from "./Surroundings.ts"
@@ -21,6 +23,30 @@ interface Acked {
   readonly subscribers: ReadonlyArray<Subscriber>
 }
 
+/** Acks that are one call for each of their subscriptions. */
+class Call {
+  readonly acked: Array<Acked> = []
+  readonly offsets = new Map<Subscriber, OffsetSet>()
+  heldBytes = 0
+
+  /** Whether it names so much that what comes is for the next one. */
+  get isFull(): boolean {
+    let size = 0
+    for (const offsets of this.offsets.values()) size += offsets.size
+    return size >= ackedMessagesMax
+  }
+
+  /** What of a subscription it names. */
+  of(subscriber: Subscriber): OffsetSet {
+    let offsets = this.offsets.get(subscriber)
+    if (offsets === undefined) {
+      offsets = new OffsetSet()
+      this.offsets.set(subscriber, offsets)
+    }
+    return offsets
+  }
+}
+
 export interface AcknowledgerOptions {
   readonly surroundings: Surroundings
   readonly outbox: Outbox
@@ -32,15 +58,13 @@ export interface AcknowledgerOptions {
 }
 
 export class Acknowledger {
-  private acked: Array<Acked> = []
-  private offsets = new Map<Subscriber, Array<Offset>>()
-  private heldBytes = 0
+  private calls: Array<Call> = []
   private isOut = false
 
   constructor(private readonly options: AcknowledgerOptions) {}
 
   get isDone(): boolean {
-    return !this.isOut && this.acked.length === 0
+    return !this.isOut && this.calls.length === 0
   }
 
   ack(request: AckRequest, heldBytes: number): void {
@@ -56,35 +80,29 @@ export class Acknowledger {
       this.options.onAnswered(heldBytes)
       return
     }
+    const call = this.callToFill()
     for (const subscriber of subscribers) {
-      let offsets = this.offsets.get(subscriber)
-      if (offsets === undefined) {
-        offsets = []
-        this.offsets.set(subscriber, offsets)
-      }
+      const offsets = call.of(subscriber)
       for (const [from, to] of ranges) {
-        for (let offset = from; offset < to; offset++) {
-          if (named !== undefined || subscriber.wasSent(offset)) offsets.push(offset as Offset)
-        }
+        if (named !== undefined) offsets.add(from, to)
+        else offsets.add(Math.max(from, subscriber.subscription.start), Math.min(to, subscriber.sentEnd()))
       }
     }
-    const before = this.acked[this.acked.length - 1]?.slot
+    const before = call.acked[call.acked.length - 1]?.slot
     const slot = before !== undefined && before === outbox.last ? before : outbox.reserve()
-    this.acked.push({ slot, correlation, subscribers })
-    this.heldBytes += heldBytes
+    call.acked.push({ slot, correlation, subscribers })
+    call.heldBytes += heldBytes
   }
 
   /** Acknowledges what has come. */
   flush(): void {
-    if (this.isOut || this.acked.length === 0) return
-    const { acked, offsets, heldBytes } = this
-    this.acked = []
-    this.offsets = new Map()
-    this.heldBytes = 0
+    const call = this.isOut ? undefined : this.calls.shift()
+    if (call === undefined) return
+    const { acked, offsets, heldBytes } = call
     this.isOut = true
     const outcomes = new Map<Subscriber, Outcome>()
     for (const [subscriber, done] of offsets) {
-      this.options.surroundings.run(subscriber.subscription.ack(done), (outcome) => {
+      this.options.surroundings.run(subscriber.subscription.ack(done.toArray()), (outcome) => {
         outcomes.set(subscriber, outcome)
         if (outcomes.size < offsets.size) return
         this.isOut = false
@@ -93,6 +111,14 @@ export class Acknowledger {
         this.flush()
       })
     }
+  }
+
+  private callToFill(): Call {
+    const last = this.calls[this.calls.length - 1]
+    if (last !== undefined && !last.isFull) return last
+    const call = new Call()
+    this.calls.push(call)
+    return call
   }
 
   /** Refuses a message, of each subscription to which it was sent. */
