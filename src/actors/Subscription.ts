@@ -58,7 +58,8 @@ type InContext = { readonly context: SubscriptionContext }
 /** Whether the subscriber takes more: it has credit, and has taken what was passed on to it before. */
 const takesMore = (volatile: Volatile): boolean => {
   const { messages, bytes } = creditLeft(volatile)
-  return messages > 0 && bytes > 0 && !volatile.hasBacklog && !isUnderway(volatile.refused)
+  const isRead = volatile.isReading || isUnderway(volatile.refused)
+  return messages > 0 && bytes > 0 && !volatile.hasBacklog && !isRead
 }
 
 const canDeliver = ({ context: { volatile } }: InContext): boolean =>
@@ -95,7 +96,15 @@ export const subscriptionMachine = setupSubscription.createMachine({
   id: "subscription",
   context: ({ input: { start, end, ...limits } }) => ({
     recoverable: null,
-    volatile: { ...limits, cursor: start, end, delivered: [], refused: [], hasBacklog: false }
+    volatile: {
+      ...limits,
+      cursor: start,
+      end,
+      delivered: [],
+      refused: [],
+      hasBacklog: false,
+      isReading: false
+    }
   }),
   initial: "caughtUp",
   states: {
@@ -104,6 +113,7 @@ export const subscriptionMachine = setupSubscription.createMachine({
     reading: {
       entry: enqueueActions(({ context: { volatile }, enqueue }) => {
         const credit = creditLeft(volatile)
+        enqueue.assign({ volatile: { ...volatile, isReading: true } })
         enqueue({
           type: "deliver",
           params: {
@@ -116,24 +126,29 @@ export const subscriptionMachine = setupSubscription.createMachine({
       on: {
         RangeDelivered: {
           target: "caughtUp",
-          actions: assign(({ context: { volatile }, event: { from, to, bytes, hasBacklog } }) => ({
-            volatile: {
-              ...volatile,
-              hasBacklog,
-              cursor: to,
-              delivered: withDelivered(
-                volatile.delivered,
-                { from, to, bytes },
-                Number.isFinite(volatile.creditBytes)
-              )
-            }
-          }))
+          actions: [
+            assign(({ context: { volatile }, event: { from, to, bytes, hasBacklog } }) => ({
+              volatile: {
+                ...volatile,
+                isReading: false,
+                hasBacklog,
+                cursor: to,
+                delivered: withDelivered(
+                  volatile.delivered,
+                  { from, to, bytes },
+                  Number.isFinite(volatile.creditBytes)
+                )
+              }
+            })),
+            redeliverDue
+          ]
         },
         RangeMissing: {
           target: "caughtUp",
           actions: enqueueActions(({ context: { volatile }, event: { oldest }, enqueue }) => {
             enqueue({ type: "tellGap", params: { from: volatile.cursor, to: oldest } })
-            enqueue.assign({ volatile: { ...volatile, cursor: oldest } })
+            enqueue.assign({ volatile: { ...volatile, isReading: false, cursor: oldest } })
+            enqueue(redeliverDue)
           })
         }
       }
@@ -246,8 +261,12 @@ export const subscriptionMachine = setupSubscription.createMachine({
     Redelivered: {
       actions: [
         assign(({ context: { volatile }, event: { offset, bytes, hasBacklog } }) => {
-          const message = findRefused(volatile.refused, offset)!
-          const refused = withRefused(volatile.refused, { ...message, state: { _tag: "Out", bytes } })
+          const message = findRefused(volatile.refused, offset)
+          // It may have been acknowledged while it was read.
+          const refused =
+            message === undefined
+              ? volatile.refused
+              : withRefused(volatile.refused, { ...message, state: { _tag: "Out", bytes } })
           return { volatile: { ...volatile, refused, hasBacklog } }
         }),
         redeliverDue
@@ -256,6 +275,7 @@ export const subscriptionMachine = setupSubscription.createMachine({
     RedeliveryMissing: {
       actions: [
         enqueueActions(({ context: { volatile }, event: { offset }, enqueue }) => {
+          if (findRefused(volatile.refused, offset) === undefined) return
           enqueue({ type: "tellGap", params: { from: offset, to: offsetOf(offset + 1) } })
           enqueue.assign({ volatile: { ...volatile, refused: withoutRefused(volatile.refused, offset) } })
         }),

@@ -27,7 +27,7 @@ import { print } from "../terminal.ts"
 import * as Announcing from "./announcing.ts"
 import { fitCheckpoints } from "./checkpoints.ts"
 import { pipelineProgress } from "./progress.ts"
-import { stop } from "./stopping.ts"
+import { endsUnfinished, stop } from "./stopping.ts"
 import { logRejects, showProgress, tellRejects } from "./telling.ts"
 
 /** What the process measures, for both HTTP servers. */
@@ -132,7 +132,10 @@ export const run = (settings: RunSettings, { once, serve }: RunOptions) =>
     yield* announce(settings)
     yield* Effect.forkScoped(showProgress(pipelineProgress))
     yield* Effect.forkScoped(logRejects)
-    if (once) yield* Effect.raceFirst(finishImport(settings.store), (yield* Collectors).failed)
+    if (once) {
+      const imported = Effect.raceFirst(finishImport(settings.store), (yield* Collectors).failed)
+      yield* Effect.onInterrupt(imported, () => endsUnfinished)
+    }
     if (!once || serve) return yield* untilFailure
   }).pipe(
     Effect.scoped,

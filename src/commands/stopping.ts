@@ -3,6 +3,12 @@ import { Effect } from "effect"
 import { Draining } from "../layers/Draining.ts"
 import { print, rewriteStatus } from "../terminal.ts"
 
+/** Of a process that was to end by itself (`--once`): whoever looks at its exit code must not take it for done. */
+export const endsUnfinished = Effect.sync(() => {
+  print("interrupted before the source had ended")
+  process.exitCode = 1
+})
+
 /**
  * Finishes what a process has. Layers do that too when they close, but only here can the exit code tell that it did not work.
  * It has a limit, closing what the process stands on included: what hangs must not keep the process.

@@ -14,7 +14,7 @@ import type { StreamerProcessSettings } from "../layers/settings/commands.ts"
 import { print } from "../terminal.ts"
 import * as Announcing from "./announcing.ts"
 import { streamerProgress } from "./progress.ts"
-import { stop } from "./stopping.ts"
+import { endsUnfinished, stop } from "./stopping.ts"
 import { logRejects, showProgress, tellRejects } from "./telling.ts"
 
 const metrics = Layer.mergeAll(Metrics.layerStreamers, Metrics.layerRejects, Metrics.layerProcess)
@@ -58,7 +58,7 @@ export const streamer = (settings: StreamerProcessSettings, once: boolean) =>
     yield* Effect.forkScoped(logRejects)
     const { done } = yield* Streamers
     if (!once) return yield* Effect.zipRight(done, Effect.never)
-    yield* done
+    yield* Effect.onInterrupt(done, () => endsUnfinished)
     print(yield* streamerProgress)
     const [{ rowsRead, streamerId }] = (yield* (yield* Streamers).progress) as [StreamerProgress]
     if (rowsRead === 0) print(`${streamerId} had read the source to its end before`)

@@ -136,6 +136,14 @@ describe("an import", () => {
     expect(program.said()).toMatch(line)
   })
 
+  test("that is interrupted stores what was read, and is not taken for done", async () => {
+    const program = await start(["--once", "--rate", "20"])
+    await program.says(/Broker +http/)
+    program.signal("SIGTERM")
+    expect(await program.exit).toBe(1)
+    expect(program.said()).toMatch(/interrupted before the source had ended\n/)
+  })
+
   test("of a header without required columns names them", async () => {
     const path = await fileWith("bad-header.csv", (lines) => {
       lines[0] = lines[0]!.replace("uuid", "id").replace("value", "worth")

@@ -24,8 +24,8 @@ export interface PublishRun {
 
 /** Who may publish for a producer. */
 export interface Publisher {
-  /** The session that said hello last, or failed last; those before it are fenced. */
-  readonly session: SessionId
+  /** The session that said hello last: those before it are fenced. `null` where none is known to have. */
+  readonly session: SessionId | null
   /**
    * Of a producer that the log does not know, the first of its sequences that were on their way and did not get there: what
    * comes behind it must not be taken for its first, or it would be a duplicate when it comes again.
@@ -87,8 +87,8 @@ const publisherOf = ({ producer }: PublishRun, { publishers }: Situation): Publi
 /** Another session has said hello for the run's producer since. */
 const isFenced = (run: PublishRun, situation: Situation): boolean => {
   if (run.producer === null) return false
-  const publisher = publisherOf(run, situation)
-  return publisher === undefined ? run.session <= situation.forgottenSession : run.session < publisher.session
+  const holder = publisherOf(run, situation)?.session ?? null
+  return holder === null ? run.session <= situation.forgottenSession : run.session < holder
 }
 
 /** What a run holds: how many of its leading records are duplicates, or why it is refused. */
@@ -211,8 +211,9 @@ export const withMissing = (
   runs.reduce((table, { producer, session }) => {
     if (producer === null || HashMap.has(producers, producer.id)) return table
     const publisher = Option.getOrUndefined(HashMap.get(table, producer.id))
+    const holder = publisher?.session ?? null
     // What a fenced session has lost, its successor does not miss.
-    if (publisher !== undefined && session < publisher.session) return table
+    if (holder !== null && session < holder) return table
     const missing = Math.min(publisher?.missing ?? Number.POSITIVE_INFINITY, producer.firstSequence)
-    return HashMap.set(table, producer.id, { session, missing })
+    return HashMap.set(table, producer.id, { session: holder, missing })
   }, publishers)

@@ -2,7 +2,7 @@
 import { HashMap, Option } from "effect"
 import { enqueueActions } from "xstate"
 import { producersMax, producersPrunedAt } from "../../protocol/Limits.ts"
-import { offsetOf } from "../../protocol/Log.ts"
+import { offsetOf, type ProducerId } from "../../protocol/Log.ts"
 import {
   admit,
   type Publisher,
@@ -11,7 +11,7 @@ import {
   type Settlement,
   withMissing
 } from "./Admission.ts"
-import { appendedAll } from "./Producers.ts"
+import { appendedAll, type Producers } from "./Producers.ts"
 import { pruned } from "./Pruning.ts"
 import { handling, setupBroker } from "./Setup.ts"
 import type { BrokerContext, Volatile } from "./State.ts"
@@ -24,7 +24,7 @@ const bounded = (
   publishers: Volatile["publishers"],
   { forgottenSession }: Volatile
 ): Pick<Volatile, "publishers" | "forgottenSession"> => {
-  const sessionOf = ({ session }: Publisher) => session
+  const sessionOf = ({ session }: Publisher) => session ?? -1
   const [rest, forgotten] = pruned(publishers, { max: producersMax, prunedAt: producersPrunedAt }, sessionOf)
   const last = forgotten.at(-1)
   return {
@@ -32,7 +32,7 @@ const bounded = (
     forgottenSession:
       last === undefined
         ? forgottenSession
-        : Math.max(forgottenSession, HashMap.unsafeGet(publishers, last).session)
+        : Math.max(forgottenSession, sessionOf(HashMap.unsafeGet(publishers, last)))
   }
 }
 
@@ -84,6 +84,16 @@ const withoutWaiting = (
   return { waiting: volatile.waiting.filter((run) => !goes(run)), ...bounded(publishers, volatile) }
 }
 
+/** What a producer is told that says hello. */
+const answerTo = (
+  producers: Producers,
+  { replyTo, producerId }: { readonly replyTo: number; readonly producerId: ProducerId }
+) => {
+  const known = Option.getOrUndefined(HashMap.get(producers, producerId))
+  const { lastSequence = null, lastPosition = null } = known ?? {}
+  return { type: "answerHello", params: { replyTo, lastSequence, lastPosition } } as const
+}
+
 export const publishing = handling({
   on: {
     Publish: {
@@ -112,25 +122,19 @@ export const publishing = handling({
       // Whoever said hello for this producer before is fenced from here on, what it has waiting included.
       actions: [
         enqueueActions(({ context: { recoverable, volatile }, event, enqueue }) => {
-          const known = Option.getOrUndefined(HashMap.get(recoverable.producers, event.producerId))
-          const publisher: Publisher = { session: event.session, missing: null }
-          const publishers = HashMap.set(volatile.publishers, event.producerId, publisher)
-          enqueue.assign({ volatile: { ...volatile, ...bounded(publishers, volatile) } })
-          enqueue({
-            type: "answerHello",
-            params: {
-              replyTo: event.replyTo,
-              lastSequence: known?.lastSequence ?? null,
-              lastPosition: known?.lastPosition ?? null
-            }
-          })
+          const { producerId, replyTo, session } = event
+          const publishers = HashMap.set(volatile.publishers, producerId, { session, missing: null })
+          const isOnItsWay = volatile.taken.some(({ producer }) => producer?.id === producerId)
+          const greetings = isOnItsWay ? [...volatile.greetings, { replyTo, producerId }] : volatile.greetings
+          enqueue.assign({ volatile: { ...volatile, greetings, ...bounded(publishers, volatile) } })
+          if (!isOnItsWay) enqueue(answerTo(recoverable.producers, { replyTo, producerId }))
         }),
         admitWaiting
       ]
     },
     AppendFailed: {
       actions: enqueueActions(({ context, event, enqueue }) => {
-        const { volatile } = context
+        const { recoverable, volatile } = context
         const outcome: PublishOutcome = { _tag: "Refused", reason: "log_failed", problem: event.problem }
         const settlements = volatile.settlements.map(
           (settlement): Settlement =>
@@ -142,13 +146,14 @@ export const publishing = handling({
         )
         const behind = volatile.waiting.filter(({ group }) => failed.has(group))
         const rest = withoutWaiting(context, ({ group }) => failed.has(group), volatile.taken)
-        enqueue.assign({ volatile: { ...volatile, ...rest, settlements: [], taken: [] } })
+        enqueue.assign({ volatile: { ...volatile, ...rest, settlements: [], taken: [], greetings: [] } })
         enqueue({
           type: "settlePublishes",
           params: {
             settlements: [...settlements, ...behind.map(({ group, index }) => ({ group, index, outcome }))]
           }
         })
+        for (const greeting of volatile.greetings) enqueue(answerTo(recoverable.producers, greeting))
         if (rest.waiting.length > 0) enqueue({ type: "measureLog", params: undefined })
       })
     },
@@ -169,9 +174,10 @@ export const publishing = handling({
         )
         enqueue.assign({
           recoverable: { ...recoverable, nextOffset, producers },
-          volatile: { ...volatile, logBytes: bytes, settlements: [], taken: [] }
+          volatile: { ...volatile, logBytes: bytes, settlements: [], taken: [], greetings: [] }
         })
         enqueue({ type: "settlePublishes", params: { settlements } })
+        for (const greeting of volatile.greetings) enqueue(answerTo(producers, greeting))
         enqueue({ type: "wakeSubscriptions", params: { end: nextOffset } })
         if (forgotten.length > 0) enqueue({ type: "tellForgotten", params: { producerIds: forgotten } })
         if (volatile.waiting.length > 0) enqueue({ type: "measureLog", params: undefined })

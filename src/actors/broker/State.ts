@@ -84,6 +84,8 @@ export interface Volatile {
   readonly settlements: ReadonlyArray<Settlement>
   /** The runs of which that append is. */
   readonly taken: ReadonlyArray<PublishRun>
+  /** Hellos of producers of which that append has records: what they are told shows when it has ended. */
+  readonly greetings: ReadonlyArray<{ readonly replyTo: number; readonly producerId: ProducerId }>
   /** The end of the log as it was last measured: what lies below is in `logBytes`. */
   readonly measuredEnd: Offset
   /** What lies below stands in a snapshot. */
@@ -172,6 +174,7 @@ export const initialContext = ({
     fullSinceMs: null,
     settlements: [],
     taken: [],
+    greetings: [],
     measuredEnd: bounds.next,
     savedEnd: savedEnd ?? offsetOf(0),
     opening: null,

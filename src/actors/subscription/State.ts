@@ -26,6 +26,8 @@ export interface Volatile extends SubscriptionLimits {
   readonly delivered: ReadonlyArray<Delivered>
   readonly refused: RefusedMessages
   readonly hasBacklog: boolean
+  /** A range is being read, so that nobody knows how much credit is left. */
+  readonly isReading: boolean
 }
 
 export interface SubscriptionContext {

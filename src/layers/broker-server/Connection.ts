@@ -12,7 +12,10 @@ import { countError, type Surroundings } from "./Surroundings.ts"
 
 /** What a connection may hold even where all of them together hold too much: what frees space is short. */
 const guaranteedBytes = 64 * 1024
-/** Time that a peer has to take the last of what it was sent, and to close. */
+/**
+ * Time that a peer has to take the last of what it was sent, and to close; and time without an answer after which nothing that
+ * waits for the log is waited for any more, where the peer has left.
+ */
 const lingerMs = 2_000
 
 export class Connection {
@@ -30,9 +33,12 @@ export class Connection {
   private isPaused = false
   /** Nothing more comes from the peer: it has closed its side, or all of it, or the server ends. */
   private hasEnded = false
+  private hasLeft = false
   private isClosed = false
   private isDone = false
   private isDraining = false
+  /** When it last turned out that something goes on. */
+  private progressMs = this.openedMs
   /** Since when nothing that comes is looked at any more. */
   private endingMs: number | undefined
 
@@ -48,11 +54,11 @@ export class Connection {
     })
     this.peer = new Peer(surroundings, this)
     socket.on("data", (chunk: Buffer) => this.onData(chunk))
-    socket.on("end", () => this.stopReading())
+    socket.on("end", () => this.leave())
     socket.on("error", () => {})
     socket.on("close", () => {
       this.isClosed = true
-      this.stopReading()
+      this.leave()
     })
   }
 
@@ -73,6 +79,7 @@ export class Connection {
 
   release(bytes: number): void {
     this.hold(-bytes)
+    this.progressMs = performance.now()
     this.goOnSoon()
   }
 
@@ -106,6 +113,9 @@ export class Connection {
     const silentMs = nowMs - this.readMs
     if (this.endingMs !== undefined) {
       if (nowMs - this.endingMs > lingerMs) this.socket.destroy()
+    } else if (this.hasLeft && nowMs - this.progressMs > lingerMs) {
+      if (!this.isGone) this.fail("unavailable", { problem: "the peer has left what has no room yet" })
+      this.peer.abandon()
     } else if (!this.peer.isAuthorized && nowMs - this.openedMs > config.helloTimeoutMs) {
       this.fail("unauthorized")
     } else if (
@@ -154,8 +164,10 @@ export class Connection {
       taken += reader.end - reader.start
       peer.take(reader.bytes, reader.start, reader.end)
     }
+    const isThrough = this.mayTake && !this.isOverBudget()
     peer.flush(taken)
     outbox.flush()
+    if (this.hasLeft && isThrough) peer.leave()
     if (reader.tooLong !== undefined && this.mayTake) this.refuseLength(reader.tooLong)
     this.measure()
     this.endWhenDone()
@@ -200,6 +212,13 @@ export class Connection {
     if (this.isPaused || this.hasEnded) setImmediate(() => this.pump())
   }
 
+  /** The peer sends nothing more; perhaps it is gone altogether, which only writing to it tells. */
+  private leave(): void {
+    this.hasLeft = true
+    this.progressMs = performance.now()
+    this.stopReading()
+  }
+
   private stopReading(): void {
     this.hasEnded = true
     this.pump()
@@ -222,6 +241,7 @@ export class Connection {
     // What a failed broker has not answered is answered no more.
     this.hold(-this.heldBytes)
     this.isDone = true
+    this.peer.abandon()
     this.onDone()
   }
 }

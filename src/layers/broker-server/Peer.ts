@@ -43,6 +43,7 @@ export class Peer {
   private readonly joined = new Map<string, PublishNumbered | undefined>()
   private framesTaken = 0
   private underWay = 0
+  private isAbandoned = false
 
   constructor(
     readonly surroundings: Surroundings,
@@ -59,7 +60,7 @@ export class Peer {
       ...shared,
       session: (producerId) => this.session(producerId),
       // Nothing that frees space may wait behind what needs it; and for a peer that is gone nothing waits.
-      whenFull: () => (this.hasSubscriptions || connection.isGone ? "refuse" : "wait")
+      whenFull: () => (this.hasSubscriptions || this.isAbandoned || connection.isGone ? "refuse" : "wait")
     })
     this.acknowledger = new Acknowledger({ ...shared, subscribers: this.subscribers, lost: this.lost })
   }
@@ -83,15 +84,31 @@ export class Peer {
   }
 
   /** Ends its subscriptions and its sessions. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+  readonly close: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.zipRight(this.closeSubscriptions, Scope.close(this.scope, Exit.void))
+  )
+
+  private readonly closeSubscriptions: Effect.Effect<void> = Effect.suspend(() => {
     this.surroundings.counters.subscriptions -= this.subscribers.size
     const subscribers = [...this.subscribers.values()]
     this.subscribers.clear()
-    return Effect.zipRight(
-      Effect.forEach(subscribers, ({ close }) => close, { discard: true }),
-      Scope.close(this.scope, Exit.void)
-    )
+    return Effect.forEach(subscribers, ({ close }) => close, { discard: true })
   })
+
+  /**
+   * It asks nothing more. Its subscriptions end as soon as its acks are answered: whoever is not there must not hold the log
+   * back, least of all for a publish of its own that waits for room.
+   */
+  leave(): void {
+    if (!this.hasSubscriptions || this.underWay > 0 || !this.acknowledger.isDone) return
+    this.surroundings.run(this.closeSubscriptions, () => {})
+  }
+
+  /** Nothing that it published and that is not in the log yet is waited for any more. */
+  abandon(): void {
+    this.isAbandoned = true
+    this.publisher.abandon()
+  }
 
   /** Begins what was taken, of so many bytes. */
   flush(takenBytes: number): void {

@@ -95,6 +95,7 @@ export interface PublisherOptions {
 export class Publisher {
   private calls: Array<Call> = []
   private isOut = false
+  private interrupt = () => {}
 
   constructor(private readonly options: PublisherOptions) {}
 
@@ -159,6 +160,14 @@ export class Publisher {
     this.next()
   }
 
+  /** Takes back what has no room yet, and begins nothing of what was taken in; none of it is answered. */
+  abandon(): void {
+    const { calls } = this
+    this.calls = []
+    for (const { heldBytes } of calls) this.options.onAnswered(heldBytes)
+    if (this.isOut) this.interrupt()
+  }
+
   private next(): void {
     const call = this.isOut ? undefined : this.calls.shift()
     if (call === undefined) return
@@ -170,7 +179,9 @@ export class Publisher {
   /** Publishes the requests of a call from one on, whose first record is `record`. */
   private publish(call: Call, answers: Answers, entry: number, record: number): void {
     const { surroundings, onUnavailable, onAnswered } = this.options
-    surroundings.run(this.publishing(call, record), (exit) => {
+    let hasEnded = false
+    const interrupt = surroundings.run(this.publishing(call, record), (exit) => {
+      hasEnded = true
       if (Exit.isSuccess(exit))
         this.answerPlaced(answers, call.entries.slice(entry), new PlacedRuns(exit.value.placed))
       else {
@@ -178,7 +189,7 @@ export class Publisher {
         if (failure?._tag !== "PublishRefused") {
           this.isOut = false
           onAnswered(call.heldBytes)
-          onUnavailable(failure?.problem ?? "it failed to publish")
+          if (!Exit.isInterrupted(exit)) onUnavailable(failure?.problem ?? "it failed to publish")
           return
         }
         const behind = this.answerRefused(answers, call, entry, failure)
@@ -193,6 +204,8 @@ export class Publisher {
       onAnswered(call.heldBytes)
       this.next()
     })
+    // It may have ended at once, and another one may have begun.
+    if (!hasEnded) this.interrupt = interrupt
   }
 
   private publishing({ payloads, positions, producerId, firstSequence }: Call, from: number): Publish {

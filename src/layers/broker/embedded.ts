@@ -108,10 +108,8 @@ const makeHandlers =
       refuseSetCheckpoint: refuse,
       record: ({ fact }) => [fact],
       measureLog: () => measured,
-      // It must not know more than the log does after a loss of power: producers would leave out what was lost.
       saveSnapshot: ({ state, dropBefore }) =>
-        Effect.ignore(log.sync).pipe(
-          Effect.zipRight(journal.snapshot(state)),
+        journal.snapshot(state).pipe(
           Effect.zipRight(dropBefore === null ? Effect.succeed(noEvents) : dropped(dropBefore)),
           // It is told where it fails.
           Effect.orElseSucceed(() => [{ type: "SaveFailed" as const }])
@@ -140,7 +138,7 @@ const named = (ids: ReadonlyArray<string>): string =>
 const make = Effect.gen(function* () {
   const { redeliveriesMax, redeliveryDelayMs, ...policy } = yield* BrokerConfig
   const log = yield* OffsetLog
-  const journal = yield* openJournal(yield* Journal)
+  const journal = yield* openJournal(yield* Journal, log)
   const { state: recovered, savedEnd, entries } = yield* recover(log, journal)
   const subscriptions = Subscriptions.make({
     log,

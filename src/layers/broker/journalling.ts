@@ -5,6 +5,7 @@ import { type BrokerRequest, BrokerState } from "../../actors/broker/State.ts"
 import { type BrokerFact, isBrokerFact, JournalledBrokerFact } from "../../protocol/BrokerFact.ts"
 import { journalFactsMax } from "../../protocol/Limits.ts"
 import { type Journal, type JournalFailed, type OpenJournal, typed } from "../Journal.ts"
+import type { OffsetLog } from "../OffsetLog.ts"
 import { OutageLog } from "../OutageLog.ts"
 
 export interface BrokerJournal extends OpenJournal<BrokerState, JournalledBrokerFact> {
@@ -13,8 +14,14 @@ export interface BrokerJournal extends OpenJournal<BrokerState, JournalledBroker
 }
 
 /** The broker's journal, which tells in the log when it fails, and when it works again. */
-export const openJournal = ({ open }: Journal["Type"]) =>
-  Effect.map(open("broker"), (opened) => watched(typed("broker", opened, BrokerState, JournalledBrokerFact)))
+export const openJournal = ({ open }: Journal["Type"], log: OffsetLog["Type"]) =>
+  Effect.map(open("broker"), (opened) => {
+    const journal = watched(typed("broker", opened, BrokerState, JournalledBrokerFact))
+    // A snapshot must not know more than the log does after a loss of power: producers would leave out what was lost.
+    const snapshot: BrokerJournal["snapshot"] = (state) =>
+      Effect.zipRight(Effect.ignore(log.sync), journal.snapshot(state))
+    return { ...journal, snapshot } satisfies BrokerJournal
+  })
 
 const watched = (journal: OpenJournal<BrokerState, JournalledBrokerFact>): BrokerJournal => {
   const outage = new OutageLog(

@@ -102,6 +102,8 @@ export const makePublish = (
       )
       return { type: "Publish", runs }
     }
+    // One that is not to wait would wait for those that are.
+    if (whenFull === "refuse") return orUnavailable(ask(requestOf, { bytes }))
     return Effect.acquireUseRelease(
       // However small it is: so that there are not too many of them.
       Effect.sync(() => budget.enter(Math.max(bytes, publishPendingBytesMin))),

@@ -1,5 +1,5 @@
 /** The subscriptions that are open in this process: one Subscription actor each, all of them in one loop. */
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, type Fiber, Runtime, Scope } from "effect"
 import {
   type SubscriptionRequest,
   type SubscriptionSnapshot,
@@ -56,23 +56,38 @@ const makeHandlers =
   (
     { log, rejects, gaps }: Surroundings,
     entry: OpenSubscription,
-    timers: Effect.Effect.Success<ReturnType<typeof Timers.make<SubscriptionTimer>>>
+    timers: Effect.Effect.Success<ReturnType<typeof Timers.make<SubscriptionTimer>>>,
+    runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   ) =>
   (self: SubscriptionActor): Handlers<SubscriptionCommand, SubscriptionRequest> => {
     const { delivered, options } = entry
     const { subscriberId } = options
     const { armTimer } = timers((timer, nowMs) => self.send({ type: "TimerFired", timer, nowMs }))
-    /** What can't be read can't be delivered: the subscriber is told, and may come again. */
-    const orClose = (read: Effect.Effect<ReadonlyArray<SubscriptionRequest>, ReadFailed>) =>
-      Effect.catchAll(read, (failed) => {
-        delivered.end(unreadable(failed))
-        return Effect.as(Effect.logError(`${subscriberId} can't be served`, failed.message), [
-          { type: "Close" as const }
-        ])
+    /**
+     * Reads, and goes on when that is done, at once where it is in memory: a slow disk must not hold up the others that share
+     * the loop. What can't be read can't be delivered: the subscriber is told, and may come again.
+     */
+    const reading = (read: Effect.Effect<ReadonlyArray<SubscriptionRequest>, ReadFailed>) =>
+      Effect.suspend(() => {
+        const fiber = runFork(
+          Effect.catchAll(read, (failed) => {
+            delivered.end(unreadable(failed))
+            return Effect.as(Effect.logError(`${subscriberId} can't be served`, failed.message), [
+              { type: "Close" as const }
+            ])
+          })
+        )
+        const exit = fiber.unsafePoll()
+        if (exit !== null) return exit
+        fiber.addObserver((exit) => {
+          if (Exit.isSuccess(exit)) for (const request of exit.value) self.send(request)
+          else runFork(Effect.zipRight(Effect.logError("a read has failed", exit.cause), self.stop))
+        })
+        return Effect.succeed(noEvents)
       })
     return {
       deliver: ({ from, messagesMax, bytesMax }) =>
-        orClose(
+        reading(
           Effect.map(
             log.read(from, { recordsMax: messagesMax, bytesMax }),
             ({ firstOffset, runs }): ReadonlyArray<SubscriptionRequest> => {
@@ -87,7 +102,7 @@ const makeHandlers =
           )
         ),
       redeliver: ({ offset }) =>
-        orClose(
+        reading(
           Effect.map(readOne(log, offset), (run): ReadonlyArray<SubscriptionRequest> => {
             if (run === undefined) return [{ type: "RedeliveryMissing", offset }]
             const bytes = runBytes(run)
@@ -171,7 +186,7 @@ const spawnActor = (
       // Nothing of a subscription is recoverable, so it has no facts.
       isFact: () => false,
       journal: () => Effect.void,
-      handlers: makeHandlers(surroundings, entry, timers)
+      handlers: makeHandlers(surroundings, entry, timers, Runtime.runFork(yield* Effect.runtime<never>()))
     })
     // One that ends by a defect must not leave its subscriber waiting.
     yield* onStop(actor, (stopped) => Effect.sync(() => entry.delivered.end(unavailable(stopped))))

@@ -9,6 +9,7 @@ import {
   type RecordRun
 } from "../../../src/layers/OffsetLog.ts"
 import * as Scheduler from "../../../src/layers/Scheduler.ts"
+import { sessionPendingBytesMax } from "../../../src/protocol/Limits.ts"
 import { type Offset, offsetOf } from "../../../src/protocol/Log.ts"
 import {
   commit,
@@ -112,6 +113,84 @@ describe("a publish that waits for room", () => {
           yield* receiveUntil(holder, 2)
           yield* commit(holder, 2)
           expect((yield* broker.publish([payload(large)], "refuse")).firstOffset).toBe(2)
+        })
+      )
+    })
+  )
+})
+
+describe("a publish that is not to wait", () => {
+  test(
+    "is refused also where those that wait have used up what may wait",
+    Effect.gen(function* () {
+      const ground = yield* makeGround({ retentionBytes: 64 * 1024 })
+      yield* during(
+        ground,
+        Effect.gen(function* () {
+          const broker = yield* Broker
+          yield* subscribe("holder", { resume: "always" })
+          const large = payload("x".repeat(50_000))
+          yield* broker.publish([large])
+          const calls = Math.ceil(sessionPendingBytesMax / large.length) + 1
+          const waiting = yield* Effect.fork(
+            Effect.replicateEffect(broker.publish([large]), calls, { concurrency: "unbounded" })
+          )
+          yield* eventually(Effect.map(broker.stats, ({ waitingRecords }) => waitingRecords > calls / 2))
+          expect(yield* Effect.flip(broker.publish([large], "refuse"))).toMatchObject({ reason: "log_full" })
+          yield* Fiber.interrupt(waiting)
+        })
+      )
+    })
+  )
+})
+
+describe("a reader on a slow disk", () => {
+  test(
+    "slows no other",
+    Effect.gen(function* () {
+      const opened = yield* Deferred.make<void>()
+      const ground = yield* makeGround({
+        wrapLog: (log) => ({
+          ...log,
+          read: (from, limits) =>
+            from < 3
+              ? Effect.zipRight(Deferred.await(opened), log.read(from, limits))
+              : log.read(from, limits)
+        })
+      })
+      yield* during(
+        ground,
+        Effect.gen(function* () {
+          yield* publish("a", "b", "c")
+          const slow = yield* subscribe("slow")
+          const live = yield* subscribe("live", { from: "latest" })
+          yield* publish("d")
+          expect(yield* receiveUntil(live, 4)).toEqual(messages(3, "d"))
+          yield* Deferred.succeed(opened, undefined)
+          expect(yield* receiveUntil(slow, 4)).toEqual(messages(0, "a", "b", "c", "d"))
+        })
+      )
+    })
+  )
+})
+
+describe("a streamer that comes back while its last batch is being appended", () => {
+  test(
+    "is told of it, and does not read it again",
+    Effect.gen(function* () {
+      const begun = yield* Queue.unbounded<Begun>()
+      const ground = yield* makeGround(heldBack(begun))
+      yield* during(
+        ground,
+        Effect.gen(function* () {
+          const before = yield* hello("p")
+          yield* Effect.fork(before.publish(numbered(0, ["rows 1 to 100"])))
+          const slow = yield* Queue.take(begun)
+          const after = yield* Effect.fork(hello("p"))
+          yield* Effect.yieldNow()
+          yield* slow.end
+          const { lastSequence, lastPosition } = yield* Fiber.join(after)
+          expect([lastSequence, lastPosition]).toEqual([0, "at 0"])
         })
       )
     })
