@@ -62,14 +62,16 @@ const files = (directory: string, fsync: (typeof fsyncModes)[number], segmentByt
 
 /** A broker that drops its oldest records where its log is full, so that nobody ever waits for a subscriber. */
 export const serveBroker = async ({ storage, retentionBytes }: BrokerOptions): Promise<Served> => {
-  const directory = mkdtempSync(join(tmpdir(), "bench-broker-"))
+  const directory = storage === "memory" ? undefined : mkdtempSync(join(tmpdir(), "bench-broker-"))
   const scope = Effect.runSync(Scope.make())
   const segmentBytes = Math.ceil(retentionBytes / segmentsPerRetention)
   const layer = layerTcpServer.pipe(
     Layer.provide([
       layerEmbedded.pipe(
         Layer.provide([
-          storage === "memory" ? memory(segmentBytes) : files(directory, storage, segmentBytes),
+          storage === "memory" || directory === undefined
+            ? memory(segmentBytes)
+            : files(directory, storage, segmentBytes),
           Rejects.layer,
           BrokerConfig.layer({ retentionBytes, whenFull: "drop_oldest" })
         ])
@@ -84,7 +86,7 @@ export const serveBroker = async ({ storage, retentionBytes }: BrokerOptions): P
     port: Context.get(built, BrokerServer).address.port,
     close: async () => {
       await Effect.runPromise(Scope.close(scope, Exit.void))
-      rmSync(directory, { recursive: true, force: true })
+      if (directory !== undefined) rmSync(directory, { recursive: true, force: true })
     }
   }
 }
