@@ -1,5 +1,5 @@
 /** The subscriptions that are open in this process: one Subscription actor each, all of them in one loop. */
-import { Effect, Exit, type Fiber, Runtime, Scope } from "effect"
+import { Effect, Either, Exit, type Fiber, Runtime, Scope } from "effect"
 import {
   type SubscriptionRequest,
   type SubscriptionSnapshot,
@@ -64,52 +64,54 @@ const makeHandlers =
     const { subscriberId } = options
     const { armTimer } = timers((timer, nowMs) => self.send({ type: "TimerFired", timer, nowMs }))
     /**
-     * Reads, and goes on when that is done, at once where it is in memory: a slow disk must not hold up the others that share
-     * the loop. What can't be read can't be delivered: the subscriber is told, and may come again.
+     * Reads, and does something with it when it is there, which is at once where it is in memory: a slow disk must not hold up
+     * the others that share the loop. What can't be read can't be delivered: the subscriber is told, and may come again.
      */
-    const reading = (read: Effect.Effect<ReadonlyArray<SubscriptionRequest>, ReadFailed>) =>
-      Effect.suspend(() => {
-        const fiber = runFork(
-          Effect.catchAll(read, (failed) => {
-            delivered.end(unreadable(failed))
-            return Effect.as(Effect.logError(`${subscriberId} can't be served`, failed.message), [
-              { type: "Close" as const }
-            ])
-          })
-        )
+    const reading = <A>(read: Effect.Effect<A, ReadFailed>, use: (read: A) => SubscriptionRequest) =>
+      Effect.suspend((): Effect.Effect<ReadonlyArray<SubscriptionRequest>> => {
+        const fiber = runFork(Effect.either(read))
+        const close = (failed: ReadFailed): SubscriptionRequest => {
+          delivered.end(unreadable(failed))
+          return { type: "Close" }
+        }
+        const told = ({ message }: ReadFailed) =>
+          Effect.logError(`${subscriberId} can't be served: ${message}`)
         const exit = fiber.unsafePoll()
-        if (exit !== null) return exit
+        if (exit !== null) {
+          return Effect.flatMap(exit, (read) =>
+            Either.isRight(read)
+              ? Effect.succeed([use(read.right)])
+              : Effect.as(told(read.left), [close(read.left)])
+          )
+        }
+        // What is passed on and what is told of it are one step: it may be acknowledged at once.
         fiber.addObserver((exit) => {
-          if (Exit.isSuccess(exit)) for (const request of exit.value) self.send(request)
-          else runFork(Effect.zipRight(Effect.logError("a read has failed", exit.cause), self.stop))
+          if (Exit.isFailure(exit)) {
+            runFork(Effect.zipRight(Effect.logError("a read has failed", exit.cause), self.stop))
+          } else if (Either.isRight(exit.value)) self.send(use(exit.value.right))
+          else {
+            self.send(close(exit.value.left))
+            runFork(told(exit.value.left))
+          }
         })
         return Effect.succeed(noEvents)
       })
     return {
       deliver: ({ from, messagesMax, bytesMax }) =>
-        reading(
-          Effect.map(
-            log.read(from, { recordsMax: messagesMax, bytesMax }),
-            ({ firstOffset, runs }): ReadonlyArray<SubscriptionRequest> => {
-              if (firstOffset > from) return [{ type: "RangeMissing", oldest: firstOffset }]
-              const payloads = runs.length === 1 ? runs[0]!.payloads : runs.flatMap((run) => run.payloads)
-              const bytes = runs.reduce((sum, run) => sum + runBytes(run), 0)
-              const hasBacklog = delivered.offer({ _tag: "Messages", firstOffset, payloads }, bytes)
-              return [
-                { type: "RangeDelivered", from, to: offsetOf(from + payloads.length), bytes, hasBacklog }
-              ]
-            }
-          )
-        ),
+        reading(log.read(from, { recordsMax: messagesMax, bytesMax }), ({ firstOffset, runs }) => {
+          if (firstOffset > from) return { type: "RangeMissing", oldest: firstOffset }
+          const payloads = runs.length === 1 ? runs[0]!.payloads : runs.flatMap((run) => run.payloads)
+          const bytes = runs.reduce((sum, run) => sum + runBytes(run), 0)
+          const hasBacklog = delivered.offer({ _tag: "Messages", firstOffset, payloads }, bytes)
+          return { type: "RangeDelivered", from, to: offsetOf(from + payloads.length), bytes, hasBacklog }
+        }),
       redeliver: ({ offset }) =>
-        reading(
-          Effect.map(readOne(log, offset), (run): ReadonlyArray<SubscriptionRequest> => {
-            if (run === undefined) return [{ type: "RedeliveryMissing", offset }]
-            const bytes = runBytes(run)
-            const again = { _tag: "Messages" as const, firstOffset: offset, payloads: run.payloads }
-            return [{ type: "Redelivered", offset, bytes, hasBacklog: delivered.offer(again, bytes) }]
-          })
-        ),
+        reading(readOne(log, offset), (run) => {
+          if (run === undefined) return { type: "RedeliveryMissing", offset }
+          const bytes = runBytes(run)
+          const again = { _tag: "Messages" as const, firstOffset: offset, payloads: run.payloads }
+          return { type: "Redelivered", offset, bytes, hasBacklog: delivered.offer(again, bytes) }
+        }),
       quarantine: ({ offset, deliveries }) =>
         Effect.map(
           Effect.orElseSucceed(readOne(log, offset), () => undefined),
