@@ -49,9 +49,16 @@ export class Connection {
     private readonly onDone: () => void
   ) {
     const { counters } = surroundings
-    this.outbox = new Outbox(socket, (bytes) => {
-      counters.bytesWritten += bytes
-    })
+    this.outbox = new Outbox(
+      socket,
+      (bytes) => {
+        counters.bytesWritten += bytes
+      },
+      (bytes) => {
+        this.hold(bytes)
+        if (bytes < 0) this.goOnSoon()
+      }
+    )
     this.peer = new Peer(surroundings, this)
     socket.on("data", (chunk: Buffer) => this.onData(chunk))
     socket.on("end", () => this.leave())

@@ -11,11 +11,16 @@ import { Effect } from "effect"
 /** Pending output beyond which answers are dropped that nobody may be waiting for (CONTRACTS.md). */
 const droppingBytes = 64 * 1024
 
+/** What a place takes beside its text. */
+const slotBytes = 128
+
 /** The place of an answer, or of those to several requests in a row. */
 export class Slot {
   text: string | undefined
   /** What of it is sent where the peer reads nothing. */
   essential = ""
+  /** What it holds while it is known and may not be sent. */
+  waitingBytes = 0
   onSent: (() => void) | undefined
 }
 
@@ -32,7 +37,9 @@ export class Outbox {
 
   constructor(
     private readonly socket: Socket,
-    private readonly onWritten: (bytes: number) => void
+    private readonly onWritten: (bytes: number) => void,
+    /** So many bytes are held by answers that wait for one ahead of them, or are not any more where it is negative. */
+    private readonly onWaiting: (bytes: number) => void
   ) {
     socket.on("drain", () => this.wake())
     socket.on("close", () => this.wake())
@@ -58,12 +65,20 @@ export class Outbox {
   settle(slot: Slot, text: string, essential = text): void {
     slot.text = text
     slot.essential = essential
+    if (slot !== this.slots[this.head]) {
+      slot.waitingBytes = slotBytes + text.length
+      this.onWaiting(slot.waitingBytes)
+      return
+    }
+    let waited = 0
     for (let next = this.slots[this.head]; next?.text !== undefined; next = this.slots[this.head]) {
       const isStuck = this.socket.writableLength + this.text.length > droppingBytes
       this.text += isStuck ? next.essential : next.text
       this.head++
+      waited += next.waitingBytes
       next.onSent?.()
     }
+    if (waited > 0) this.onWaiting(-waited)
     if (this.head === this.slots.length) {
       this.slots = []
       this.head = 0
