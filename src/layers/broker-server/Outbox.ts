@@ -33,6 +33,7 @@ export class Outbox {
   private slots: Array<Slot> = []
   private head = 0
   private text = ""
+  private readonly turn = Effect.unsafeMakeSemaphore(1)
   private waiting: Array<() => void> = []
 
   constructor(
@@ -135,6 +136,11 @@ export class Outbox {
         )
       : Effect.void
   )
+
+  /** Does what fills memory until it is written: one at a time, and only once the peer has taken what was written before. */
+  inTurn<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return this.turn.withPermits(1)(Effect.zipRight(this.awaitDrain, effect))
+  }
 
   private wake(): void {
     this.progressMs = performance.now()

@@ -88,6 +88,7 @@ export const open = (
       Effect.onError(() => Scope.close(own, Exit.void))
     )
     let interrupt = () => {}
+    let interruptTake = () => {}
     let sentEnd: Offset = subscription.start
     let isClosed = false
 
@@ -118,10 +119,32 @@ export const open = (
         { discard: true }
       )
     }
+    /**
+     * What is there is taken in turn with the connection's other subscriptions, so that of all of them one at most has taken
+     * what is not written yet. While nothing is there, the others have theirs.
+     */
     const delivering = Effect.forever(
-      Effect.flatMap(subscription.deliveries, (deliveries) =>
-        Effect.forEach(deliveries, send, { discard: true })
-      )
+      Effect.suspend(() => {
+        let taken: Exit.Exit<ReadonlyArray<Delivery>, SubscriptionTakenOver | BrokerUnavailable> | undefined
+        let onTaken = () => {}
+        const awaitTaken = Effect.async<void>((resume) => {
+          if (taken !== undefined) resume(Effect.void)
+          else onTaken = () => resume(Effect.void)
+        })
+        const sendTaken = Effect.suspend(() =>
+          Effect.flatMap(taken!, (deliveries) => Effect.forEach(deliveries, send, { discard: true }))
+        )
+        const takeOrWait = Effect.suspend(() => {
+          interruptTake = run(subscription.deliveries, (exit) => {
+            taken = exit
+            onTaken()
+          })
+          return taken === undefined ? Effect.succeed(true) : Effect.as(sendTaken, false)
+        })
+        return Effect.flatMap(outbox.inTurn(takeOrWait), (waits) =>
+          waits ? Effect.zipRight(awaitTaken, outbox.inTurn(sendTaken)) : Effect.void
+        )
+      })
     )
     return {
       id,
@@ -144,6 +167,7 @@ export const open = (
       close: Effect.suspend(() => {
         isClosed = true
         interrupt()
+        interruptTake()
         return Scope.close(own, Exit.void)
       })
     }

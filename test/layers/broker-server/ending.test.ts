@@ -6,8 +6,8 @@ import { makeGround } from "../broker/Ground.ts"
 import { serve, serving } from "./Serving.ts"
 import { Stranger } from "./Stranger.ts"
 
-const until = async (holds: () => boolean): Promise<void> => {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve))
+const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
+  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve))
 }
 
 describe("a server that ends", () => {
@@ -95,5 +95,56 @@ describe("a subscriber that stops reading", () => {
         Array.from({ length: count }, (_, at) => at)
       )
     })
+  )
+
+  it.scopedLive("leaves with the broker what its other subscriptions are to be sent", () =>
+    Effect.gen(function* () {
+      const { openBroker } = yield* makeGround()
+      const living = yield* openBroker
+      let takes = 0
+      const broker = Broker.of({
+        ...living,
+        subscribe: (options) =>
+          Effect.map(living.subscribe(options), (subscription) => ({
+            ...subscription,
+            deliveries: Effect.tap(subscription.deliveries, () => {
+              takes++
+            })
+          }))
+      })
+      const { connect } = yield* serve({}, {}, broker)
+      yield* Effect.promise(async () => {
+        const payload = Buffer.from(JSON.stringify("x".repeat(100_000)))
+        const count = 100
+        await Effect.runPromise(living.publish(Array.from({ length: count }, () => payload)))
+        const slow = await connect()
+        slow.socket.pause()
+        const subscriptions = 32
+        slow.send(
+          { type: "hello", version: 1 },
+          ...Array.from({ length: subscriptions }, (_, at) => ({
+            type: "subscribe",
+            subscriber_id: `slow ${at}`,
+            offset: 0
+          }))
+        )
+        const stats = () => Effect.runPromise(living.stats)
+        // All are delivered to as far as the broker goes without being asked.
+        await until(async () => {
+          const { subscribers } = await stats()
+          return subscribers.length === subscriptions && subscribers.every((one) => one.currentOffset > 0)
+        })
+        expect(takes).toBeLessThan(subscriptions / 2)
+        slow.socket.resume()
+        const next = new Map<unknown, number>()
+        for (let left = subscriptions * count; left > 0; ) {
+          const { type, subscriber_id: id, offset } = await slow.next()
+          if (type !== "message") continue
+          expect(offset).toBe(next.get(id) ?? 0)
+          next.set(id, (offset as number) + 1)
+          left--
+        }
+      })
+    }).pipe(Effect.provide(Scheduler.layer))
   )
 })
