@@ -9,7 +9,7 @@
  * If the loop ends for any reason, a defect, a journal that fails (unless the machine handles that) or the end of the scope, every open and every later
  * `ask` fails with `ActorStopped` instead of hanging.
  */
-import { Cause, Deferred, Effect, Exit, Schema, type Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, type Fiber, Schema, type Scope } from "effect"
 import type { Stepper } from "../actors/Step.ts"
 import * as ActorMailbox from "./ActorMailbox.ts"
 
@@ -89,6 +89,30 @@ export const onStop = (
 ): Effect.Effect<void> =>
   // A fiber of the scope would end before the actor does, and tell nobody.
   Effect.asVoid(Effect.forkDaemon(Effect.flatMap(stopped, then)))
+
+/** Starts an effect now, in the fiber that runs this, as far as it goes without waiting. */
+export type RunFork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+
+/**
+ * What a command leads to that takes its time or none: where it is done at once, its event; else that comes back as a request, and
+ * nobody who shares the loop waits for it. `use` makes the event in the step in which it is told. A defect ends the actor.
+ */
+export const startWork = <A, Event>(
+  { send, stop }: Pick<Actor<unknown, Event>, "send" | "stop">,
+  runFork: RunFork,
+  work: Effect.Effect<A>,
+  use: (done: A) => Event
+): Effect.Effect<ReadonlyArray<Event>> =>
+  Effect.suspend((): Effect.Effect<ReadonlyArray<Event>> => {
+    const fiber = runFork(work)
+    const exit = fiber.unsafePoll()
+    if (exit !== null) return Effect.map(exit, (done) => [use(done)])
+    fiber.addObserver((exit) => {
+      if (Exit.isSuccess(exit)) send(use(exit.value))
+      else runFork(Effect.zipRight(Effect.logError("work of an actor has failed", exit.cause), stop))
+    })
+    return Effect.succeed(noEvents)
+  })
 
 /** Several actors that take turns in one fiber: a group of one, then a group of the next that is ready. */
 export interface ActorLoop {

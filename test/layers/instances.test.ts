@@ -98,7 +98,8 @@ describe("the streamers of a process", () => {
           streamerId,
           rowsRead: 20,
           samplesRead: 20,
-          batchesPublished: 4
+          batchesPublished: 4,
+          waitsBecause: null
         }))
       )
       expect((yield* broker.stats).producers.map(({ producerId }) => producerId).sort()).toEqual([

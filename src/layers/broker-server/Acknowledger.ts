@@ -9,12 +9,13 @@ import { ackedMessagesMax } from "../../protocol/wire/RequestDecoder.ts"
 import type { AckRequest, NackRequest } from "../../protocol/wire/Requests.ts"
 import { type WireErrorCode, wireErrors } from "../../protocol/wire/WireErrors.ts"
 import type { AcknowledgeRefused, BrokerUnavailable, SubscriptionTakenOver } from "../Broker.ts"
+import { orEnded, SubscriptionEnded } from "./Ended.ts"
 import { OffsetSet } from "./OffsetSet.ts"
 import type { Outbox, Slot } from "./Outbox.ts"
 import type { Subscriber } from "./Subscriber.ts"
 import { countError, type Surroundings } from "./Surroundings.ts"
 
-type Refusal = AcknowledgeRefused | SubscriptionTakenOver | BrokerUnavailable
+type Refusal = AcknowledgeRefused | SubscriptionTakenOver | SubscriptionEnded | BrokerUnavailable
 type Outcome = Exit.Exit<Offset, Refusal>
 
 interface Acked {
@@ -27,10 +28,13 @@ interface Acked {
 class Call {
   readonly acked: Array<Acked> = []
   readonly offsets = new Map<Subscriber, OffsetSet>()
+  /** Who waits for it to be answered. */
+  readonly waiting: Array<() => void> = []
   heldBytes = 0
 
-  /** Whether it names so much that what comes is for the next one. */
+  /** Whether what comes is for the next one: it names so much, or somebody waits for what it names already. */
   get isFull(): boolean {
+    if (this.waiting.length > 0) return true
     let size = 0
     for (const offsets of this.offsets.values()) size += offsets.size
     return size >= ackedMessagesMax
@@ -59,12 +63,13 @@ export interface AcknowledgerOptions {
 
 export class Acknowledger {
   private calls: Array<Call> = []
-  private isOut = false
+  private out: Call | undefined
+  private nacksOut = 0
 
   constructor(private readonly options: AcknowledgerOptions) {}
 
   get isDone(): boolean {
-    return !this.isOut && this.calls.length === 0
+    return this.out === undefined && this.calls.length === 0 && this.nacksOut === 0
   }
 
   ack(request: AckRequest, heldBytes: number): void {
@@ -96,21 +101,36 @@ export class Acknowledger {
 
   /** Acknowledges what has come. */
   flush(): void {
-    const call = this.isOut ? undefined : this.calls.shift()
+    const call = this.out === undefined ? this.calls.shift() : undefined
     if (call === undefined) return
-    const { acked, offsets, heldBytes } = call
-    this.isOut = true
+    this.out = call
+    const { surroundings, subscribers } = this.options
     const outcomes = new Map<Subscriber, Outcome>()
-    for (const [subscriber, done] of offsets) {
-      this.options.surroundings.run(subscriber.subscription.ack(done.toArray()), (outcome) => {
-        outcomes.set(subscriber, outcome)
-        if (outcomes.size < offsets.size) return
-        this.isOut = false
-        this.answer(acked, outcomes)
-        this.options.onAnswered(heldBytes)
-        this.flush()
-      })
+    const settle = (subscriber: Subscriber, outcome: Outcome): void => {
+      outcomes.set(subscriber, outcome)
+      if (outcomes.size < call.offsets.size) return
+      this.out = undefined
+      this.answer(call.acked, outcomes)
+      this.options.onAnswered(call.heldBytes)
+      for (const begin of call.waiting) begin()
+      this.flush()
     }
+    for (const [subscriber, done] of call.offsets) {
+      const { id, subscription } = subscriber
+      if (subscribers.get(id) !== subscriber) settle(subscriber, Exit.fail(new SubscriptionEnded()))
+      else {
+        const acknowledged = orEnded(surroundings.broker, subscription.ack(done.toArray()))
+        surroundings.run(acknowledged, (outcome) => settle(subscriber, outcome))
+      }
+    }
+  }
+
+  /** Begins something once the acks that came before it are answered. */
+  whenAnswered(begin: () => void): void {
+    this.flush()
+    const last = this.calls[this.calls.length - 1] ?? this.out
+    if (last === undefined) begin()
+    else last.waiting.push(begin)
   }
 
   private callToFill(): Call {
@@ -124,6 +144,7 @@ export class Acknowledger {
   /** Refuses a message, of each subscription to which it was sent. */
   nack({ subscriberId, correlation, offset }: NackRequest, heldBytes: number): void {
     const { surroundings, outbox, onAnswered, onUnavailable } = this.options
+    const { broker } = surroundings
     const slot = outbox.reserve()
     const subscribers = this.askedFor(subscriberId).filter(
       ({ wasSent }) => subscriberId !== undefined || wasSent(offset)
@@ -134,15 +155,22 @@ export class Acknowledger {
       return
     }
     const nacks = Effect.forEach(subscribers, ({ subscription }) =>
-      Effect.exit(subscription.nack(offset as Offset))
+      Effect.exit(orEnded(broker, subscription.nack(offset as Offset)))
     )
-    surroundings.run(nacks, (exit) => {
-      if (Exit.isFailure(exit)) onUnavailable("it failed to refuse a message")
-      // It is enough that the message was outstanding to one of them.
-      else this.answerOne(slot, correlation, exit.value.find(Exit.isSuccess) ?? exit.value[0]!)
-      outbox.flush()
-      onAnswered(heldBytes)
-    })
+    this.nacksOut++
+    this.whenAnswered(() =>
+      surroundings.run(nacks, (exit) => {
+        this.nacksOut--
+        if (Exit.isFailure(exit)) onUnavailable("it failed to refuse a message")
+        else {
+          // It is enough that the message was outstanding to one of them.
+          const outcome = exit.value.find(Exit.isSuccess) ?? exit.value[0]!
+          outbox.settle(slot, this.textOf(correlation, outcome, subscribers[0]!.id))
+        }
+        outbox.flush()
+        onAnswered(heldBytes)
+      })
+    )
   }
 
   private askedFor(subscriberId: string | undefined): ReadonlyArray<Subscriber> {
@@ -165,8 +193,9 @@ export class Acknowledger {
     const { outbox } = this.options
     let text = ""
     for (const [index, { slot, correlation, subscribers }] of acked.entries()) {
-      const its = subscribers.map((subscriber) => outcomes.get(subscriber)!)
-      text += this.textOf(correlation, its.find(Exit.isFailure) ?? its[0]!)
+      const refused = subscribers.find((subscriber) => Exit.isFailure(outcomes.get(subscriber)!))
+      const told = refused ?? subscribers[0]!
+      text += this.textOf(correlation, outcomes.get(told)!, told.id)
       if (acked[index + 1]?.slot === slot) continue
       outbox.settle(slot, text)
       text = ""
@@ -174,23 +203,19 @@ export class Acknowledger {
     outbox.flush()
   }
 
-  private answerOne(slot: Slot, correlation: string, outcome: Outcome): void {
-    this.options.outbox.settle(slot, this.textOf(correlation, outcome))
-  }
-
-  private textOf(correlation: string, outcome: Outcome): string {
+  private textOf(correlation: string, outcome: Outcome, subscriberId: string): string {
     if (Exit.isSuccess(outcome)) return responseFrame(correlation, { offset: outcome.value })
     const { surroundings, onUnavailable } = this.options
     const refusal = Option.getOrUndefined(Cause.failureOption(outcome.cause))
-    const code = codeOf(refusal)
+    const code = refusal?._tag === "SubscriptionEnded" ? this.absenceOf(subscriberId) : codeOf(refusal)
     const problem = refusal?._tag === "BrokerUnavailable" ? refusal.problem : refusal?.message
     if (code === "unavailable") onUnavailable(problem ?? "it failed to acknowledge")
     countError(surroundings.counters, code)
-    return errorFrame(correlation, code, problem ?? wireErrors[code])
+    return errorFrame(correlation, code, problem || wireErrors[code])
   }
 }
 
-const codeOf = (refusal: Refusal | undefined): WireErrorCode => {
+const codeOf = (refusal: Exclude<Refusal, SubscriptionEnded> | undefined): WireErrorCode => {
   switch (refusal?._tag) {
     case "AcknowledgeRefused":
       return refusal.reason

@@ -15,6 +15,7 @@ import {
 import { type WireErrorCode, wireErrors } from "../../protocol/wire/WireErrors.ts"
 import type { BrokerUnavailable, SubscriptionTakenOver } from "../Broker.ts"
 import { statisticsOf } from "../BrokerStatistics.ts"
+import { orEnded } from "./Ended.ts"
 import type { Slot } from "./Outbox.ts"
 import type { Peer } from "./Peer.ts"
 import * as Subscriber from "./Subscriber.ts"
@@ -162,9 +163,9 @@ const unsubscribe = (peer: Peer, { correlation, subscriberId }: UnsubscribeReque
   if (subscriber === undefined) return refused
   // The broker ends deliveries before it answers, which would look like a takeover.
   subscriber.silence()
-  return subscriber.subscription.unsubscribe.pipe(
+  return orEnded(peer.surroundings.broker, subscriber.subscription.unsubscribe).pipe(
     Effect.as(responseFrame(correlation)),
-    Effect.catchTag("SubscriptionTakenOver", () => refused),
+    Effect.catchTags({ SubscriptionTakenOver: () => refused, SubscriptionEnded: () => refused }),
     Effect.ensuring(leave(peer, subscriber))
   )
 }
@@ -174,20 +175,18 @@ const commit = (peer: Peer, { correlation, subscriberId, offset }: CommitRequest
   if (subscriber === undefined) {
     return Effect.sync(() => refusal(peer, correlation, absence(peer, subscriberId, "not_subscribed")))
   }
-  return Effect.matchEffect(subscriber.subscription.commit(offsetOf(offset)), {
-    onSuccess: (checkpoint) => Effect.succeed(responseFrame(correlation, { offset: checkpoint })),
-    onFailure: (refused) =>
-      refused._tag === "BrokerUnavailable"
-        ? Effect.fail(refused)
-        : Effect.sync(() =>
-            refusal(
-              peer,
-              correlation,
-              refused._tag === "AcknowledgeRefused" ? refused.reason : "taken_over",
-              refused.message
-            )
-          )
-  })
+  const committed = orEnded(peer.surroundings.broker, subscriber.subscription.commit(offsetOf(offset)))
+  return committed.pipe(
+    Effect.map((checkpoint) => responseFrame(correlation, { offset: checkpoint })),
+    Effect.catchTags({
+      AcknowledgeRefused: ({ reason, message }) =>
+        Effect.sync(() => refusal(peer, correlation, reason, message)),
+      SubscriptionTakenOver: ({ message }) =>
+        Effect.sync(() => refusal(peer, correlation, "taken_over", message)),
+      SubscriptionEnded: () =>
+        Effect.sync(() => refusal(peer, correlation, absence(peer, subscriberId, "not_subscribed")))
+    })
+  )
 }
 
 const nanosPerMs = 1_000_000n

@@ -1,5 +1,5 @@
 /** The subscriptions that are open in this process: one Subscription actor each, all of them in one loop. */
-import { Effect, Either, Exit, type Fiber, Runtime, Scope } from "effect"
+import { Effect, Either, Exit, Runtime, Scope } from "effect"
 import {
   type SubscriptionRequest,
   type SubscriptionSnapshot,
@@ -15,7 +15,15 @@ import {
 } from "../../protocol/Limits.ts"
 import { type Offset, offsetOf } from "../../protocol/Log.ts"
 import { BrokerUnavailable, type SubscribeOptions, SubscriptionTakenOver } from "../Broker.ts"
-import { type Actor, type ActorLoop, type Handlers, noEvents, onStop } from "../Interpreter.ts"
+import {
+  type Actor,
+  type ActorLoop,
+  type Handlers,
+  noEvents,
+  onStop,
+  type RunFork,
+  startWork
+} from "../Interpreter.ts"
 import { type OffsetLog, type ReadFailed, runBytes } from "../OffsetLog.ts"
 import type { Rejects } from "../Rejects.ts"
 import * as Timers from "../Timers.ts"
@@ -57,45 +65,31 @@ const makeHandlers =
     { log, rejects, gaps }: Surroundings,
     entry: OpenSubscription,
     timers: Effect.Effect.Success<ReturnType<typeof Timers.make<SubscriptionTimer>>>,
-    runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+    runFork: RunFork
   ) =>
   (self: SubscriptionActor): Handlers<SubscriptionCommand, SubscriptionRequest> => {
     const { delivered, options } = entry
     const { subscriberId } = options
     const { armTimer } = timers((timer, nowMs) => self.send({ type: "TimerFired", timer, nowMs }))
-    /**
-     * Reads, and does something with it when it is there, which is at once where it is in memory: a slow disk must not hold up
-     * the others that share the loop. What can't be read can't be delivered: the subscriber is told, and may come again.
-     */
+    /** What can't be read can't be delivered: the subscriber is told, and may come again. */
     const reading = <A>(read: Effect.Effect<A, ReadFailed>, use: (read: A) => SubscriptionRequest) =>
-      Effect.suspend((): Effect.Effect<ReadonlyArray<SubscriptionRequest>> => {
-        const fiber = runFork(Effect.either(read))
-        const close = (failed: ReadFailed): SubscriptionRequest => {
-          delivered.end(unreadable(failed))
-          return { type: "Close" }
-        }
-        const told = ({ message }: ReadFailed) =>
-          Effect.logError(`${subscriberId} can't be served: ${message}`)
-        const exit = fiber.unsafePoll()
-        if (exit !== null) {
-          return Effect.flatMap(exit, (read) =>
-            Either.isRight(read)
-              ? Effect.succeed([use(read.right)])
-              : Effect.as(told(read.left), [close(read.left)])
+      startWork(
+        self,
+        runFork,
+        Effect.either(
+          Effect.tapError(read, ({ message }) =>
+            Effect.logError(`${subscriberId} can't be served: ${message}`)
           )
-        }
+        ),
         // What is passed on and what is told of it are one step: it may be acknowledged at once.
-        fiber.addObserver((exit) => {
-          if (Exit.isFailure(exit)) {
-            runFork(Effect.zipRight(Effect.logError("a read has failed", exit.cause), self.stop))
-          } else if (Either.isRight(exit.value)) self.send(use(exit.value.right))
-          else {
-            self.send(close(exit.value.left))
-            runFork(told(exit.value.left))
-          }
+        Either.match({
+          onLeft: (failed): SubscriptionRequest => {
+            delivered.end(unreadable(failed))
+            return { type: "Close" }
+          },
+          onRight: use
         })
-        return Effect.succeed(noEvents)
-      })
+      )
     return {
       deliver: ({ from, messagesMax, bytesMax }) =>
         reading(log.read(from, { recordsMax: messagesMax, bytesMax }), ({ firstOffset, runs }) => {
