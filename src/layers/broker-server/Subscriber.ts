@@ -134,6 +134,10 @@ export const open = (
         const sendTaken = Effect.suspend(() =>
           Effect.flatMap(taken!, (deliveries) => Effect.forEach(deliveries, send, { discard: true }))
         )
+        // That it has ended waits for nobody to read.
+        const sendOrEnd = Effect.suspend(() =>
+          Exit.isFailure(taken!) ? sendTaken : outbox.inTurn(sendTaken)
+        )
         const takeOrWait = Effect.suspend(() => {
           interruptTake = run(subscription.deliveries, (exit) => {
             taken = exit
@@ -142,7 +146,7 @@ export const open = (
           return taken === undefined ? Effect.succeed(true) : Effect.as(sendTaken, false)
         })
         return Effect.flatMap(outbox.inTurn(takeOrWait), (waits) =>
-          waits ? Effect.zipRight(awaitTaken, outbox.inTurn(sendTaken)) : Effect.void
+          waits ? Effect.zipRight(awaitTaken, sendOrEnd) : Effect.void
         )
       })
     )

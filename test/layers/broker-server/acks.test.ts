@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect } from "effect"
 import { Broker } from "../../../src/layers/Broker.ts"
 import { OffsetSet } from "../../../src/layers/broker-server/OffsetSet.ts"
 import * as Scheduler from "../../../src/layers/Scheduler.ts"
@@ -70,6 +70,52 @@ describe("offsets that are acknowledged", () => {
         expect(answers.every(({ offset }) => offset === count)).toBe(true)
         expect(named).toBe(calls * count)
         expect(calls).toBeLessThan(acks / 10)
+      })
+    }).pipe(Effect.provide(Scheduler.layer))
+  )
+})
+
+describe("acks of a subscription that another one takes over", () => {
+  it.scopedLive("are answered by that name, and the connection goes on", () =>
+    Effect.gen(function* () {
+      const { openBroker } = yield* makeGround()
+      const living = yield* openBroker
+      const gate = yield* Deferred.make<void>()
+      let isFirst = true
+      const broker = Broker.of({
+        ...living,
+        subscribe: (options) =>
+          Effect.map(living.subscribe(options), (subscription) => ({
+            ...subscription,
+            ack: (offsets) =>
+              Effect.suspend(() => {
+                const waits = isFirst
+                isFirst = false
+                return Effect.zipRight(waits ? Deferred.await(gate) : Effect.void, subscription.ack(offsets))
+              })
+          }))
+      })
+      const { connect, server } = yield* serve({}, {}, broker)
+      yield* Effect.promise(async () => {
+        await Effect.runPromise(broker.publish([Buffer.from("1"), Buffer.from("2")]))
+        const peer = await connect()
+        await peer.ask({ type: "hello", version: 1 })
+        await peer.ask({ type: "subscribe", subscriber_id: "s", offset: 0 })
+        await peer.take(2)
+        // One is under way when the subscription ends, the other one waits for it.
+        peer.send({ type: "ack", message_id: "0", correlation_id: "first" })
+        while (isFirst) await new Promise((resolve) => setImmediate(resolve))
+        peer.send({ type: "ack", message_id: "1", correlation_id: "second" })
+        while (Effect.runSync(server.figures).framesRead < 4)
+          await new Promise((resolve) => setImmediate(resolve))
+        const other = await connect()
+        await other.ask({ type: "subscribe", subscriber_id: "s", offset: 0 })
+        expect(await peer.next()).toMatchObject({ code: "taken_over", unsolicited: true })
+        await Effect.runPromise(Deferred.succeed(gate, undefined))
+        for (const correlation_id of ["first", "second"]) {
+          expect(await peer.next()).toMatchObject({ type: "error", code: "taken_over", correlation_id })
+        }
+        expect(await peer.ask({ type: "ping" })).toEqual({ type: "response", success: true })
       })
     }).pipe(Effect.provide(Scheduler.layer))
   )
