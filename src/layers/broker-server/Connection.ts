@@ -166,13 +166,11 @@ export class Connection {
   /** Takes as many requests as there are and as may be under way. */
   private pump(): void {
     const { reader, peer, outbox } = this
-    let taken = 0
     while (this.mayTake && !this.isOverBudget() && reader.next()) {
-      taken += reader.end - reader.start
       peer.take(reader.bytes, reader.start, reader.end)
     }
     const isThrough = this.mayTake && !this.isOverBudget()
-    peer.flush(taken)
+    peer.flush()
     outbox.flush()
     if (this.hasLeft && isThrough) peer.leave()
     if (reader.tooLong !== undefined && this.mayTake) this.refuseLength(reader.tooLong)

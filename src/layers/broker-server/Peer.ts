@@ -16,12 +16,15 @@ import type { BrokerUnavailable, PublishNumbered } from "../Broker.ts"
 import { Acknowledger } from "./Acknowledger.ts"
 import type { Connection } from "./Connection.ts"
 import { answer, type Controlled } from "./controlling.ts"
+import type { Slot } from "./Outbox.ts"
 import { Publisher } from "./Publisher.ts"
 import type { Subscriber } from "./Subscriber.ts"
 import { countError, type Surroundings } from "./Surroundings.ts"
 
 /** What a request takes of the budget beside its bytes. */
 const requestOverheadBytes = 128
+/** For how long a subscribe waits for the publishes before it: they may wait for room that it is to make. */
+const publishWaitMs = 1_000
 /** What is kept of a frame that is no request. */
 const rejectedBytesMax = 1_024
 
@@ -42,6 +45,8 @@ export class Peer {
   /** Producers that did not say hello, once they have a session. */
   private readonly joined = new Map<string, PublishNumbered | undefined>()
   private framesTaken = 0
+  /** Bytes that were taken since the last flush. */
+  private takenBytes = 0
   private underWay = 0
   private isAbandoned = false
 
@@ -110,14 +115,16 @@ export class Peer {
     this.publisher.abandon()
   }
 
-  /** Begins what was taken, of so many bytes. */
-  flush(takenBytes: number): void {
-    this.publisher.flush(takenBytes)
+  /** Begins what was taken. */
+  flush(): void {
+    this.publisher.flush(this.takenBytes)
+    this.takenBytes = 0
     this.acknowledger.flush()
   }
 
   take(bytes: Uint8Array, start: number, end: number): void {
     this.framesTaken++
+    this.takenBytes += end - start
     this.surroundings.counters.framesRead++
     const held = end - start + requestOverheadBytes
     if (isBinary(bytes, start, end)) {
@@ -179,16 +186,32 @@ export class Peer {
     }
   }
 
-  /** Starts what one effect answers. But for what only looks, or commits, it holds up what comes behind it. */
+  /**
+   * Starts what one effect answers, once the acks before it are answered. But for what only looks, or commits, it holds up
+   * what comes behind it.
+   */
   private start(request: Controlled, held: number): void {
-    const { connection, surroundings } = this
-    const { outbox } = connection
-    const slot = outbox.reserve()
+    const { connection } = this
+    const slot = connection.outbox.reserve()
     const holdsUp = request.type !== "get_stats" && request.type !== "commit"
     if (holdsUp) connection.block()
     connection.hold(held)
     this.underWay++
-    surroundings.run(answer(this, request, slot), (exit) => {
+    this.flush()
+    this.acknowledger.whenAnswered(() => {
+      const begin = () => this.control(request, slot, held, holdsUp)
+      // It starts behind what was published before it.
+      if (request.type === "subscribe") this.publisher.whenAnswered(begin, publishWaitMs)
+      else begin()
+    })
+  }
+
+  private control(request: Controlled, slot: Slot, held: number, holdsUp: boolean): void {
+    const { connection, surroundings } = this
+    const { outbox } = connection
+    // Nothing is taken over for a peer that is gone.
+    const isVoid = request.type === "subscribe" && connection.isGone
+    surroundings.run(isVoid ? Effect.succeed("") : answer(this, request, slot), (exit) => {
       this.underWay--
       if (Exit.isSuccess(exit)) outbox.settle(slot, exit.value)
       else {

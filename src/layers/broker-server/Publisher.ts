@@ -96,6 +96,7 @@ export class Publisher {
   private calls: Array<Call> = []
   private isOut = false
   private interrupt = () => {}
+  private waiting: Array<() => void> = []
 
   constructor(private readonly options: PublisherOptions) {}
 
@@ -160,6 +161,21 @@ export class Publisher {
     this.next()
   }
 
+  /** Begins something once everything is answered, or after a time. */
+  whenAnswered(begin: () => void, timeoutMs: number): void {
+    if (this.isDone) {
+      begin()
+      return
+    }
+    const once = () => {
+      clearTimeout(timer)
+      this.waiting = this.waiting.filter((other) => other !== once)
+      begin()
+    }
+    const timer = setTimeout(once, timeoutMs)
+    this.waiting.push(once)
+  }
+
   /** Takes back what has no room yet, and begins nothing of what was taken in; none of it is answered. */
   abandon(): void {
     const { calls } = this
@@ -169,8 +185,12 @@ export class Publisher {
   }
 
   private next(): void {
-    const call = this.isOut ? undefined : this.calls.shift()
-    if (call === undefined) return
+    if (this.isOut) return
+    const call = this.calls.shift()
+    if (call === undefined) {
+      for (const begin of this.waiting) begin()
+      return
+    }
     this.isOut = true
     call.pack()
     this.publish(call, new Answers(this.options.outbox), 0, 0)

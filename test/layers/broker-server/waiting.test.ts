@@ -60,3 +60,65 @@ describe("answers that wait for one ahead of them", () => {
     )
   }
 })
+
+describe("requests in one packet are done in their order", () => {
+  const response = { type: "response", success: true }
+  const withMessage = async (connect: () => Promise<Stranger>): Promise<Stranger> => {
+    const peer = await connect()
+    await peer.ask({ type: "subscribe", subscriber_id: "s", offset: 0, resume: true })
+    peer.send({ type: "publish", payload: 1 })
+    await peer.take(2)
+    return peer
+  }
+  const ack = { type: "ack", message_id: "0", correlation_id: "a" }
+  const cases: ReadonlyArray<readonly [string, Record<string, unknown>, Record<string, unknown>]> = [
+    ["ack, unsubscribe", { type: "unsubscribe", subscriber_id: "s" }, response],
+    ["ack, subscribe", { type: "subscribe", subscriber_id: "s", offset: -1, resume: true }, response],
+    ["ack, commit", { type: "commit", subscriber_id: "s", offset: 0 }, { ...response, offset: 1 }],
+    ["ack, set_offset", { type: "set_offset", subscriber_id: "s", offset: 0 }, { ...response, offset: 0 }],
+    ["ack, nack", { type: "nack", message_id: "0" }, { type: "error", code: "not_outstanding" }],
+    ["ack, get_stats", { type: "get_stats" }, { type: "response" }]
+  ]
+  for (const [name, request, expected] of cases) {
+    it.scopedLive(name, () =>
+      serving(async ({ connect }) => {
+        const peer = await withMessage(connect)
+        peer.send(ack, { ...request, correlation_id: "b" })
+        expect(await peer.next()).toEqual({ ...response, offset: 1, correlation_id: "a" })
+        expect(await peer.next()).toMatchObject({ ...expected, correlation_id: "b" })
+      })
+    )
+  }
+
+  it.scopedLive("publish, subscribe to what comes", () =>
+    serving(async ({ connect }) => {
+      const peer = await connect()
+      peer.send({ type: "publish", payload: "before" }, { type: "subscribe", subscriber_id: "s", offset: -1 })
+      expect(await peer.take(2)).toEqual([{ ...response, offset: 0 }, response])
+      peer.send({ type: "publish", payload: "behind" })
+      const frames = await peer.take(2)
+      expect(frames).toContainEqual(expect.objectContaining({ type: "message", payload: "behind" }))
+    })
+  )
+
+  it.scopedLive("but a publish without room holds up nothing that may make some", () =>
+    serving(
+      async ({ connect, broker }) => {
+        const holder = await connect()
+        await holder.ask({ type: "subscribe", subscriber_id: "s", offset: 0, resume: true })
+        const peer = await connect()
+        const published = 20
+        peer.send(...Array.from({ length: published }, () => large))
+        await until(async () => (await Effect.runPromise(broker.stats)).waitingRecords > 0)
+        peer.send(
+          { type: "subscribe", subscriber_id: "s", offset: 0, resume: true },
+          { type: "unsubscribe", subscriber_id: "s" }
+        )
+        const answers = await answersOf(peer, published + 2)
+        expect(answers.every(({ success }) => success === true)).toBe(true)
+      },
+      {},
+      ground
+    )
+  )
+})
