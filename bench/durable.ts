@@ -49,10 +49,10 @@ const withLog = <A>(
   use: (log: OffsetLog["Type"]) => Effect.Effect<A, unknown>
 ): Promise<A> =>
   Effect.flatMap(OffsetLog, use).pipe(
-    Effect.provide(
-      Layer.provide(layerSegments, [SegmentLogConfig.layer({ directory, ...config }), Files.layerNode])
-    ),
-    Effect.provide(Scheduler.layer),
+    Effect.provide([
+      Layer.provide(layerSegments, [SegmentLogConfig.layer({ directory, ...config }), Files.layerNode]),
+      Scheduler.layer
+    ]),
     Effect.runPromise
   )
 

@@ -18,10 +18,10 @@ export const withBroker = <A>(
   body: Effect.Effect<A, unknown, Broker | Scope.Scope>
 ): Promise<A> =>
   Effect.scoped(body).pipe(
-    Effect.provide(
-      Layer.provide(layerTcp, BrokerClientConfig.layer({ host: "127.0.0.1", port, silenceMsMax: 30_000 }))
-    ),
-    Effect.provide(Scheduler.layer),
+    Effect.provide([
+      Layer.provide(layerTcp, BrokerClientConfig.layer({ host: "127.0.0.1", port, silenceMsMax: 30_000 })),
+      Scheduler.layer
+    ]),
     Effect.runPromise
   )
 
