@@ -1,6 +1,6 @@
 /**
  * Acks and nacks of a connection. The acks that arrived together are one call for each subscription that they are for; what
- * comes while one is out becomes the next. What a call names is bounded, however many acks name it.
+ * comes while one is out becomes the next. A call names each offset once, however many acks do.
  */
 import { Cause, Effect, Exit, Option } from "effect"
 import type { Offset } from "../../protocol/Log.ts"
@@ -8,7 +8,7 @@ import { errorFrame, responseFrame } from "../../protocol/wire/Answers.ts"
 import { ackedMessagesMax } from "../../protocol/wire/RequestDecoder.ts"
 import type { AckRequest, NackRequest } from "../../protocol/wire/Requests.ts"
 import { type WireErrorCode, wireErrors } from "../../protocol/wire/WireErrors.ts"
-import type { AcknowledgeRefused, BrokerUnavailable, SubscriptionTakenOver } from "../Broker.ts"
+import type { AcknowledgeRefused, BrokerUnavailable, Subscription, SubscriptionTakenOver } from "../Broker.ts"
 import { orEnded, SubscriptionEnded } from "./Ended.ts"
 import { OffsetSet } from "./OffsetSet.ts"
 import type { Outbox, Slot } from "./Outbox.ts"
@@ -31,14 +31,6 @@ class Call {
   /** Who waits for it to be answered. */
   readonly waiting: Array<() => void> = []
   heldBytes = 0
-
-  /** Whether what comes is for the next one: it names so much, or somebody waits for what it names already. */
-  get isFull(): boolean {
-    if (this.waiting.length > 0) return true
-    let size = 0
-    for (const offsets of this.offsets.values()) size += offsets.size
-    return size >= ackedMessagesMax
-  }
 
   /** What of a subscription it names. */
   of(subscriber: Subscriber): OffsetSet {
@@ -119,7 +111,10 @@ export class Acknowledger {
       const { id, subscription } = subscriber
       if (subscribers.get(id) !== subscriber) settle(subscriber, Exit.fail(new SubscriptionEnded()))
       else {
-        const acknowledged = orEnded(surroundings.broker, subscription.ack(done.toArray()))
+        const acknowledged = orEnded(
+          surroundings.broker,
+          acknowledge(subscription, done.parts(ackedMessagesMax))
+        )
         surroundings.run(acknowledged, (outcome) => settle(subscriber, outcome))
       }
     }
@@ -133,9 +128,10 @@ export class Acknowledger {
     else last.waiting.push(begin)
   }
 
+  /** The call for what comes: another one where somebody waits for what the last one names. */
   private callToFill(): Call {
     const last = this.calls[this.calls.length - 1]
-    if (last !== undefined && !last.isFull) return last
+    if (last !== undefined && last.waiting.length === 0) return last
     const call = new Call()
     this.calls.push(call)
     return call
@@ -213,6 +209,19 @@ export class Acknowledger {
     countError(surroundings.counters, code)
     return errorFrame(correlation, code, problem || wireErrors[code])
   }
+}
+
+/** Acknowledges one part after the other; answers as the last one is. */
+const acknowledge = (
+  subscription: Subscription,
+  parts: Iterator<ReadonlyArray<Offset>, void>
+): Effect.Effect<Offset, Exclude<Refusal, SubscriptionEnded>> => {
+  const from = (part: ReadonlyArray<Offset>): ReturnType<typeof acknowledge> =>
+    Effect.flatMap(subscription.ack(part), (offset) => {
+      const next = parts.next()
+      return next.done === true ? Effect.succeed(offset) : from(next.value)
+    })
+  return Effect.suspend(() => from(parts.next().value ?? []))
 }
 
 const codeOf = (refusal: Exclude<Refusal, SubscriptionEnded> | undefined): WireErrorCode => {

@@ -2,8 +2,6 @@
 import type { Offset } from "../../protocol/Log.ts"
 
 export class OffsetSet {
-  /** How many there are. */
-  size = 0
   /** Ranges, each up to but not with its end, that neither overlap nor touch. */
   private readonly from: Array<number> = []
   private readonly to: Array<number> = []
@@ -18,9 +16,7 @@ export class OffsetSet {
     for (; behind < this.from.length && this.from[behind]! <= to; behind++) {
       start = Math.min(start, this.from[behind]!)
       end = Math.max(end, this.to[behind]!)
-      this.size -= this.to[behind]! - this.from[behind]!
     }
-    this.size += end - start
     if (behind === first + 1) {
       this.from[first] = start
       this.to[first] = end
@@ -30,13 +26,19 @@ export class OffsetSet {
     }
   }
 
-  /** All of them, in ascending order. */
-  toArray(): Array<Offset> {
-    const offsets: Array<Offset> = []
+  /** All of them in ascending order, so many at a time; one part where there are none. */
+  *parts(partMax: number): Generator<Array<Offset>, void> {
+    let part: Array<Offset> = []
     for (const [index, to] of this.to.entries()) {
-      for (let offset = this.from[index]!; offset < to; offset++) offsets.push(offset as Offset)
+      for (let offset = this.from[index]!; offset < to; offset++) {
+        if (part.length === partMax) {
+          yield part
+          part = []
+        }
+        part.push(offset as Offset)
+      }
     }
-    return offsets
+    yield part
   }
 
   /** The index of the first range that ends at an offset or behind it; the last one is looked at first. */
