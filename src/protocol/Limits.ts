@@ -54,7 +54,7 @@ export const traceFactsMax = 256
 
 /** Messages and bytes that are read from the log for one delivery. */
 export const deliveryMessagesMax = 512
-export const deliveryBytesMax = 4 * 1024 * 1024
+export const deliveryBytesMax = 1024 * 1024
 /** The least number of deliveries that a subscriber's credit in bytes is used up by. */
 export const deliveriesPerCredit = 8
 

@@ -299,10 +299,7 @@ export const makeCollector = (
       options,
       broker: yield* Broker,
       store: yield* TelemetryStore,
-      storing: new OutageLog(
-        "nothing can be stored, and samples wait in the log",
-        "samples are stored again"
-      ),
+      storing: new OutageLog("nothing can be stored, samples wait in the log", "samples are stored again"),
       connecting: new OutageLog("nothing can be collected", "messages can be collected again"),
       rejects,
       scope: yield* Effect.scope,
