@@ -4,32 +4,14 @@
  * Node has no file locks; SQLite does: a transaction has one on a file of its own, and the operating system drops it with the process.
  * It knows nothing of Effect, so that a thread that has the file of a store open starts quickly.
  */
-import { mkdirSync, statSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 import Database from "libsql"
+import { makeFolder } from "./Folders.ts"
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 /** Whether a statement failed because another process has the database. */
 const isBusy = (cause: unknown): boolean => /database is (locked|busy)/.test(messageOf(cause))
-
-const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
-
-/**
- * Makes a folder and those above it, where they are missing. Node's own recursive `mkdir` never returns where a folder takes none
- * (`/proc`), and says ENOENT where a disk is read-only.
- */
-export const makeFolder = (path: string): void => {
-  if (isFolder(path)) return
-  const above = dirname(path)
-  if (above !== path) makeFolder(above)
-  try {
-    mkdirSync(path)
-  } catch (cause) {
-    // Another process may have made it meanwhile.
-    if (!isFolder(path)) throw cause
-  }
-}
 
 /**
  * Takes the lock of that name in a folder, which is made where it is missing; `close` gives it back. Throws an error that

@@ -8,7 +8,7 @@
 import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { Context, Effect, Layer, Schema } from "effect"
-import { makeFolder } from "./DirectoryLock.ts"
+import { makeFolder } from "./Folders.ts"
 
 /** An operation on a file failed; `code` is the operating system's (`ENOSPC`, `EIO`), or the name of what went wrong. */
 export class FileFailed extends Schema.TaggedError<FileFailed>()("FileFailed", {

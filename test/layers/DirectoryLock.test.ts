@@ -3,7 +3,8 @@ import { existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { lockDirectory, makeFolder } from "../../src/layers/DirectoryLock.ts"
+import { lockDirectory } from "../../src/layers/DirectoryLock.ts"
+import { makeFolder } from "../../src/layers/Folders.ts"
 import { temporaryDirectory } from "./Directories.ts"
 
 it.scoped("a folder is made with those above it, and is one's own until it is given back", () =>
