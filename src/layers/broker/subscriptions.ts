@@ -84,7 +84,8 @@ const makeHandlers =
         // What is passed on and what is told of it are one step: it may be acknowledged at once.
         Either.match({
           onLeft: (failed): SubscriptionRequest => {
-            delivered.end(unreadable(failed))
+            entry.lostTo = unreadable(failed)
+            delivered.end(entry.lostTo)
             return { type: "Close" }
           },
           onRight: use

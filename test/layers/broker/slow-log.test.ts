@@ -222,6 +222,8 @@ describe("a log that can't be read", () => {
           const ended = yield* Effect.flip(Effect.forever(reader.deliveries))
           expect(ended).toBeInstanceOf(BrokerUnavailable)
           expect(ended.message).toContain("segment 7, byte 12: is damaged")
+          const refused = yield* Effect.flip(commit(reader, 1))
+          expect(refused, "it may come again, as nobody has taken it over").toBeInstanceOf(BrokerUnavailable)
           broken.isBroken = false
           const again = yield* subscribe("reader", { resume: "always" })
           expect(yield* receiveUntil(again, 2)).toEqual(messages(0, "a", "b"))

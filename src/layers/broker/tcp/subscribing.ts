@@ -78,19 +78,24 @@ const listenerOf = (subscriberId: string, behind: (isBehind: boolean) => void) =
       delivered.end(unavailable(problem))
     }
   }
-  return { listener, delivered, lostTo: () => lostTo ?? new SubscriptionTakenOver({ subscriberId }) }
+  // An end that the broker has not told of yet is none that keeps the subscriber from coming again.
+  return { listener, delivered, end, lostTo: () => lostTo ?? unavailable("the subscription has ended") }
 }
 
 const acknowledgeReasons: ReadonlySet<string> = new Set(AcknowledgeRefused.fields.reason.literals)
 
 /** What is refused of a subscription that was opened, by the name of its reason; `lostTo` is why it may have ended. */
-const refusal = (answer: ErrorAnswer, lostTo: SubscriptionTakenOver | BrokerUnavailable, offset: number) => {
+const refusal = (
+  answer: ErrorAnswer,
+  subscriberId: string,
+  lostTo: SubscriptionTakenOver | BrokerUnavailable,
+  offset: number
+) => {
+  if (answer.code === "taken_over") return new SubscriptionTakenOver({ subscriberId })
   if (acknowledgeReasons.has(answer.code)) {
     return new AcknowledgeRefused({ offset, reason: answer.code as AcknowledgeRefused["reason"] })
   }
-  return answer.code === "subscriber_not_found" ||
-    answer.code === "not_subscribed" ||
-    answer.code === "taken_over"
+  return answer.code === "subscriber_not_found" || answer.code === "not_subscribed"
     ? lostTo
     : unavailable(wordsOf(answer))
 }
@@ -130,7 +135,7 @@ export const makeSubscribe =
     Effect.gen(function* () {
       const { subscriberId, from, creditMessages, creditBytes } = options
       let opened: Link | undefined
-      const { listener, delivered, lostTo } = listenerOf(subscriberId, (isBehind) =>
+      const { listener, delivered, end, lostTo } = listenerOf(subscriberId, (isBehind) =>
         opened?.setBehind(isBehind)
       )
       const { link, welcome } = yield* connect(config, {}, listener)
@@ -157,7 +162,7 @@ export const makeSubscribe =
       ): Effect.Effect<Offset, AcknowledgeRefused | SubscriptionTakenOver | BrokerUnavailable> =>
         Effect.flatMap(asked, (answer) =>
           answer.type === "error"
-            ? Effect.fail(refusal(answer, lostTo(), offset))
+            ? Effect.fail(refusal(answer, subscriberId, lostTo(), offset))
             : Effect.succeed((answer.offset ?? 0) as Offset)
         )
       return {
@@ -178,10 +183,10 @@ export const makeSubscribe =
         nack: (offset) => settle(offset, ask(link, { type: "nack", subscriberId, offset })),
         unsubscribe: Effect.flatMap(ask(link, { type: "unsubscribe", subscriberId }), (answer) => {
           if (answer.type === "response") {
-            delivered.end(lostTo())
+            end(new SubscriptionTakenOver({ subscriberId }))
             return Effect.void
           }
-          const refused = refusal(answer, lostTo(), start)
+          const refused = refusal(answer, subscriberId, lostTo(), start)
           return Effect.fail(refused._tag === "AcknowledgeRefused" ? unavailable(refused.message) : refused)
         })
       } satisfies Subscription
