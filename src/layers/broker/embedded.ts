@@ -1,20 +1,12 @@
 /** The broker in this process: the Broker actor over an offset log and a journal. */
-import { Clock, Context, Effect, Exit, identity, Layer, Runtime, Schedule } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Schedule, type Scope } from "effect"
 import { type BrokerSnapshot, brokerStepper } from "../../actors/Broker.ts"
 import type { BrokerPolicy, BrokerRequest } from "../../actors/broker/State.ts"
 import { type BrokerFact, isBrokerFact } from "../../protocol/BrokerFact.ts"
 import { brokerTickMs, segmentsPerRetention } from "../../protocol/Limits.ts"
 import type { Offset, ProducerId } from "../../protocol/Log.ts"
 import { Broker, BrokerUnavailable, type ProducerSession, SetCheckpointRefused } from "../Broker.ts"
-import {
-  type Actor,
-  type Handlers,
-  makeLoop,
-  noEvents,
-  onStop,
-  type RunFork,
-  startWork
-} from "../Interpreter.ts"
+import { type Actor, type Handlers, makeLoop, noEvents, onStop } from "../Interpreter.ts"
 import { Journal, JournalFailed } from "../Journal.ts"
 import { describeRun, OffsetLog, type ReadFailed } from "../OffsetLog.ts"
 import { OutageLog } from "../OutageLog.ts"
@@ -51,7 +43,7 @@ const makeHandlers =
     log: OffsetLog["Type"],
     journal: BrokerJournal,
     subscriptions: Subscriptions.Subscriptions,
-    runFork: RunFork
+    scope: Scope.Scope
   ) =>
   (self: BrokerActor): Handlers<BrokerCommand, BrokerRequest | BrokerFact> => {
     const answer = (replyTo: number, exit: Exit.Exit<unknown, unknown>) => {
@@ -70,15 +62,21 @@ const makeHandlers =
       appendBatches: ({ takes }) => {
         const runs = takes.map(takenRecords)
         const [first, ...rest] = runs.map((run, index) => describeRun(takes[index]!.firstOffset, run))
-        const append = log.append(runs).pipe(
-          Effect.matchEffect({
-            onSuccess: () =>
-              Effect.as(appending.succeeded(), { type: "Appended", runs: [first!, ...rest] } as const),
-            onFailure: ({ problem }) =>
-              Effect.as(appending.failed(problem), { type: "AppendFailed", problem } as const)
-          })
+        const append = Effect.matchEffect(log.append(runs), {
+          onSuccess: () => {
+            self.send({ type: "Appended", runs: [first!, ...rest] })
+            return appending.succeeded()
+          },
+          onFailure: ({ problem }) => {
+            self.send({ type: "AppendFailed", problem })
+            return appending.failed(problem)
+          }
+        })
+        // A defect must not leave publishes waiting for ever.
+        const ended = Effect.catchAllDefect(append, (defect) =>
+          Effect.zipRight(Effect.logError("the log has failed", defect), self.stop)
         )
-        return startWork<BrokerRequest, BrokerRequest | BrokerFact>(self, runFork, append, identity)
+        return Effect.as(Effect.forkIn(ended, scope), noEvents)
       },
       settlePublishes: ({ settlements }) => {
         settle(settlements, self.reply)
@@ -160,7 +158,7 @@ const make = Effect.gen(function* () {
       type: "JournalFailed" as const,
       problem: error instanceof JournalFailed ? error.message : String(error)
     }),
-    handlers: makeHandlers(log, journal, subscriptions, Runtime.runFork(yield* Effect.runtime<never>()))
+    handlers: makeHandlers(log, journal, subscriptions, yield* Effect.scope)
   })
   yield* log.onReadable(subscriptions.wake)
   yield* onStop(actor, (stopped) => Effect.sync(() => subscriptions.endAll(unavailable(stopped))))
