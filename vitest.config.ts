@@ -14,6 +14,8 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
+    // What these two need is installed by CI alone: `npm run test:deploy`, `npm run test:kubernetes`.
+    exclude: ["test/deploy/**", "test/kubernetes/**"],
     // Vitest leaves a core to itself; on two, half of the machine would wait for sockets and child processes.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     // Files share what they import: a third of the time went into loading Effect again for each of them.
