@@ -13,6 +13,9 @@ import { build } from "esbuild"
 const root = fileURLToPath(new URL("..", import.meta.url))
 const dist = join(root, "dist")
 
+/** Packages that the program loads and does not hold: they come with a binary for each platform. */
+export const native = ["libsql", "@node-rs/crc32"]
+
 /** Writes the program into a folder; fails with what esbuild has to say. */
 export const bundle = async (folder = dist) => {
   const { outputFiles } = await build({
@@ -24,8 +27,7 @@ export const bundle = async (folder = dist) => {
       "database-thread": "src/layers/telemetry-store/file/database-thread.ts"
     },
     outdir: folder,
-    // Native: they come with a binary for each platform.
-    external: ["libsql", "@node-rs/crc32"],
+    external: native,
     bundle: true,
     minify: true,
     platform: "node",
