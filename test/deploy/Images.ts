@@ -151,24 +151,21 @@ export const baseImage = async (): Promise<Image> => {
   )
 }
 
-/** What this machine's npm goes by: its registry, tokens, and the certificates that it trusts, which a base does not have. */
-const npmSettings = async (): Promise<string> => {
+/** Secrets of the build: what this machine's npm goes by (its registry, its tokens, the certificates that it trusts). */
+const secrets = async (folder: string): Promise<ReadonlyArray<string>> => {
   const get = async (setting: string) => (await execute("npm", ["config", "get", setting])).trim()
-  const file = await get("userconfig")
-  const own = existsSync(file) ? await readFile(file, "utf8") : ""
-  const authorities = await get("cafile")
-  const certificates =
-    authorities !== "null" && authorities !== ""
-      ? (await readFile(authorities, "utf8")).match(
-          /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
-        )
-      : null
-  return [
-    // The folder of this machine's Node is not in the image.
-    ...own.split("\n").filter((line) => !line.startsWith("nodedir")),
-    `registry=${await get("registry")}`,
-    ...(certificates ?? []).map((certificate) => `ca[]=${JSON.stringify(certificate)}`)
-  ].join("\n")
+  const [file, registry, authorities] = [await get("userconfig"), await get("registry"), await get("cafile")]
+  const own = existsSync(file) ? (await readFile(file, "utf8")).split("\n") : []
+  // The folder of this machine's Node is not in the image.
+  const settings = [
+    ...own.filter((line) => !/^(nodedir|cafile|registry) *=/.test(line)),
+    `registry=${registry}`
+  ]
+  const certificates = existsSync(authorities)
+  if (certificates) settings.push("cafile=/run/secrets/certificates")
+  const npmrc = join(folder, "npmrc")
+  await writeFile(npmrc, settings.join("\n"), { mode: 0o600 })
+  return [`id=npmrc,src=${npmrc}`, ...(certificates ? [`id=certificates,src=${authorities}`] : [])]
 }
 
 /** The files of the build's context: what .dockerignore lets in. */
@@ -187,9 +184,8 @@ export const pipelineImage = async (): Promise<Image> => {
   const key = keyOf(base.archive, ...files, ...contents)
   return image("telemetry-pipeline", version, key, (name) =>
     inTemporaryFolder(async (folder) => {
-      const secret = join(folder, "npmrc")
-      await writeFile(secret, await npmSettings(), { mode: 0o600 })
-      const machine = ["--isolation", "chroot", "--network", "host", "--secret", `id=npmrc,src=${secret}`]
+      const machine = ["--isolation", "chroot", "--network", "host"]
+      for (const secret of await secrets(folder)) machine.push("--secret", secret)
       // Health checks are Docker's, which the format of the OCI leaves out.
       const options = ["--format", "docker", "--layers", "--build-arg", `BASE=${base.name}`]
       const build = ["bud", ...machine, ...options, "--file", "deploy/docker/Dockerfile", "--tag", name, "."]
