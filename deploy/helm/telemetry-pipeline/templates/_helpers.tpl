@@ -41,7 +41,7 @@ app.kubernetes.io/part-of: gpu-telemetry
 {{- if .Values.influxdb.enabled -}}
 http://influxdb:8086
 {{- else -}}
-{{ .Values.influxdb.url }}
+{{ required "influxdb.enabled is false: influxdb.url has to say where an InfluxDB of your own is" .Values.influxdb.url }}
 {{- end -}}
 {{- end }}
 
