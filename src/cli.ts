@@ -33,6 +33,9 @@ const switches: Readonly<Partial<Record<CommandName, ReadonlyArray<string>>>> = 
   streamer: ["--once"]
 }
 
+/** Commands that take words behind their names. */
+const wordy: ReadonlyArray<CommandName> = ["offsets", "health", "influxdb"]
+
 const hasFlag = (command: CommandName, flag: string): boolean =>
   (switches[command] ?? []).includes(flag) || settingsOf(command).some((setting) => setting.flag === flag)
 
@@ -110,10 +113,9 @@ const parserOf = (command: CommandName, keep: (parsed: Parsed) => Effect.Effect<
     given: Options.all(
       settings.map((setting) => Options.text(parsedFlag(setting.flag).slice(2)).pipe(Options.optional))
     ),
-    words:
-      command === "offsets"
-        ? Args.text({ name: "words" }).pipe(Args.repeated)
-        : Args.none.pipe(Args.map((): Array<string> => []))
+    words: wordy.includes(command)
+      ? Args.text({ name: "words" }).pipe(Args.repeated)
+      : Args.none.pipe(Args.map((): Array<string> => []))
   }
   return Command.make(command, options, ({ once, serve, given, words }) => {
     const flags = settings.flatMap(({ flag }, i) =>

@@ -15,6 +15,8 @@ import { type Invocation, makeCli } from "./cli.ts"
 import { broker } from "./commands/broker.ts"
 import { collector } from "./commands/collector.ts"
 import { gateway } from "./commands/gateway.ts"
+import { health } from "./commands/health.ts"
+import { influxdbSetup } from "./commands/influxdb.ts"
 import { offsets } from "./commands/offsets.ts"
 import { run } from "./commands/run.ts"
 import { streamer } from "./commands/streamer.ts"
@@ -50,6 +52,10 @@ const execute = (asked: Invocation) =>
         return yield* withSettings(settings.gateway, gateway)
       case "offsets":
         return yield* withSettings(settings.offsets, (read) => offsets(read, asked.action))
+      case "health":
+        return yield* withSettings(settings.health, (read) => health(read, asked.urls))
+      case "influxdb":
+        return yield* withSettings(settings.influxdb, influxdbSetup)
     }
   })
 

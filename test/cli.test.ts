@@ -118,7 +118,7 @@ describe("what is wrong with a command line is told in one line that names it", 
     ["-x", "unknown flag -x (see --help)"],
     [
       "serve",
-      "unknown command serve, expected one of run, broker, streamer, collector, gateway, offsets (see --help)"
+      "unknown command serve, expected one of run, broker, streamer, collector, gateway, offsets, health, influxdb (see --help)"
     ],
     ["gateway --rate 1", "unknown flag --rate of gateway; run, streamer have it (see --help)"],
     ["broker --once", "unknown flag --once of broker; run, streamer have it (see --help)"],
@@ -129,6 +129,12 @@ describe("what is wrong with a command line is told in one line that names it", 
       "offsets set c-1 yesterday",
       '"yesterday" is no place in the log, expected earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z (see --help)'
     ],
+    [
+      "health localhost:8080",
+      '"localhost:8080" is no URL, expected one such as http://localhost:8080/health (see --help)'
+    ],
+    ["influxdb", "influxdb expects setup (see --help)"],
+    ["influxdb reset", "influxdb expects setup (see --help)"],
     ["run fast", "unknown argument fast (see --help)"],
     ["--batch-size", "--batch-size is given twice or without a value (see --help)"],
     ["--rate 1 --rate 2", "--rate is given twice or without a value (see --help)"],
@@ -167,6 +173,23 @@ describe("the other commands", () => {
         const args = ["streamer", "--shard", "1/2", ...(once ? ["--once"] : [])]
         expect((yield* execute(args)).ran?.invocation).toEqual({ command: "streamer", once })
       }
+    })
+  )
+
+  it.effect("health takes URLs, influxdb what it is to do", () =>
+    Effect.gen(function* () {
+      const asked = (...args: ReadonlyArray<string>) =>
+        Effect.map(execute(args), ({ ran }) => ran?.invocation)
+      const url = "https://h:1/health?a=b"
+      expect(yield* asked("health")).toEqual({ command: "health", urls: [] })
+      expect(yield* asked("health", url, "--api-port", "1")).toEqual({
+        command: "health",
+        urls: [new URL(url)]
+      })
+      expect(yield* asked("influxdb", "setup", "--influxdb-org=o")).toEqual({
+        command: "influxdb",
+        action: "setup"
+      })
     })
   )
 

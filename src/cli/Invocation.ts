@@ -36,6 +36,9 @@ export type Invocation =
   /** With `once` it ends when everything read is acknowledged. */
   | { readonly command: "streamer"; readonly once: boolean }
   | { readonly command: "offsets"; readonly action: OffsetsAction }
+  /** Of the processes of this machine, or of what is at these URLs. */
+  | { readonly command: "health"; readonly urls: ReadonlyArray<URL> }
+  | { readonly command: "influxdb"; readonly action: "setup" }
 
 interface Parsed extends RunOptions {
   readonly flags: ReadonlyMap<string, string>
@@ -71,6 +74,13 @@ const offsetsAction = (words: ReadonlyArray<string>): Effect.Effect<OffsetsActio
     : Effect.succeed({ type: "set", subscriberId: subscriberId.value, to: to.value })
 }
 
+const healthUrls = (words: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<URL>, UsageError> =>
+  Effect.forEach(words, (word) =>
+    /^https?:/.test(word) && URL.canParse(word)
+      ? Effect.succeed(new URL(word))
+      : refuse(`${JSON.stringify(word)} is no URL, expected one such as http://localhost:8080/health`)
+  )
+
 /** `--once` reads once whatever `LOOP` says; only a flag that says otherwise contradicts it. */
 const flagsOf = ({ once, flags }: Parsed): Effect.Effect<ReadonlyMap<string, string>, UsageError> => {
   if (!once) return Effect.succeed(flags)
@@ -97,6 +107,11 @@ export const invocationOf = (
         return { flags, invocation: { command, once } }
       case "offsets":
         return { flags, invocation: { command, action: yield* offsetsAction(words) } }
+      case "health":
+        return { flags, invocation: { command, urls: yield* healthUrls(words) } }
+      case "influxdb":
+        if (words.length !== 1 || words[0] !== "setup") return yield* refuse("influxdb expects setup")
+        return { flags, invocation: { command, action: "setup" } }
       default:
         return { flags, invocation: { command } }
     }

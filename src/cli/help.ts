@@ -47,6 +47,20 @@ const described: Readonly<Record<CommandName, Described>> = {
       "The checkpoints of a running broker: list them, or set one. PLACE is earliest, latest, an offset, or a time such as " +
       "2026-01-31T12:00:00Z: the first message appended then or later.",
     entries: []
+  },
+  health: {
+    typed: "health [URL]...",
+    meaning:
+      "Whether the processes of this machine are well, or what is at the URLs: exit code 0, or 1 and a line for each that is " +
+      "not. Without a URL it asks /health at those ports on 127.0.0.1 where somebody listens; one has to be there.",
+    entries: []
+  },
+  influxdb: {
+    typed: "influxdb setup",
+    meaning:
+      "Waits for InfluxDB, sets it up where it is new, and sees that the token is one of its own. Doing it again changes " +
+      "nothing.",
+    entries: []
   }
 }
 

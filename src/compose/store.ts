@@ -1,7 +1,10 @@
 /** Where samples are stored, as it was set. */
-import { Layer } from "effect"
-import type { StoreSettings } from "../layers/settings/store.ts"
+import { Effect, Layer } from "effect"
+import type { Values } from "../layers/Setting.ts"
+import type { administratorSettings } from "../layers/settings/influx-setup.ts"
+import type { InfluxSettings, StoreSettings } from "../layers/settings/store.ts"
 import * as FileStore from "../layers/telemetry-store/file.ts"
+import { setUp } from "../layers/telemetry-store/influx/setup.ts"
 import * as InfluxStore from "../layers/telemetry-store/influx.ts"
 import * as MemoryStore from "../layers/telemetry-store/memory.ts"
 
@@ -15,3 +18,9 @@ export const telemetryStore = (store: StoreSettings) => {
       return Layer.provide(InfluxStore.layerInflux, InfluxStore.InfluxConfig.layer(store))
   }
 }
+
+/** Makes an InfluxDB ready, and answers what is, for people. */
+export const influxSetup = (
+  settings: InfluxSettings,
+  administrator: Values<typeof administratorSettings.settings>
+) => Effect.scoped(setUp(administrator)).pipe(Effect.provide(InfluxStore.InfluxConfig.layer(settings)))

@@ -11,11 +11,13 @@ import { brokerServerSettings } from "./broker-server.ts"
 import { collectorSettings } from "./collector.ts"
 import { dataSettings } from "./data.ts"
 import { gatewaySettings } from "./gateway.ts"
+import { apiPortSettings, httpPortSettings, probePortSettings } from "./health.ts"
 import { everyAddress, loopback } from "./hosts.ts"
+import { administratorSettings } from "./influx-setup.ts"
 import { probeSettings } from "./probe.ts"
 import { logSettings, processSettings } from "./process.ts"
 import { loneSourceSettings, sourceSettings } from "./source.ts"
-import { sharedStoreSettings, storeSettings } from "./store.ts"
+import { influxSettings, sharedStoreSettings, storeSettings } from "./store.ts"
 import { loneStreamerSettings, streamerSettings } from "./streamer.ts"
 
 type AnyGroup = Group<SettingRecord, unknown>
@@ -91,6 +93,23 @@ export type GatewayProcessSettings = Config.Config.Success<typeof gatewayProcess
 export const offsetsSettings = command({ client: brokerClientSettings, process: logSettings })
 export type OffsetsSettings = Config.Config.Success<typeof offsetsSettings.config>
 
+/** A question to the processes of this machine, at the ports that they are set to listen on. */
+export const healthSettings = command({
+  gateway: apiPortSettings,
+  brokerHttp: httpPortSettings,
+  probe: probePortSettings,
+  process: logSettings
+})
+export type HealthSettings = Config.Config.Success<typeof healthSettings.config>
+
+/** What makes an InfluxDB that is new ready for collectors and gateways. */
+export const influxdbSettings = command({
+  store: influxSettings,
+  administrator: administratorSettings,
+  process: logSettings
+})
+export type InfluxdbSettings = Config.Config.Success<typeof influxdbSettings.config>
+
 /** Every command, the one that is meant where none is named first. */
 export const commandSettings = {
   run: runSettings,
@@ -98,6 +117,8 @@ export const commandSettings = {
   streamer: streamerProcessSettings,
   collector: collectorProcessSettings,
   gateway: gatewayProcessSettings,
-  offsets: offsetsSettings
+  offsets: offsetsSettings,
+  health: healthSettings,
+  influxdb: influxdbSettings
 }
 export type CommandName = keyof typeof commandSettings

@@ -13,9 +13,7 @@ const storageType = {
   kind: choice("TYPE", ["memory", "file", "influxdb"])
 } as const
 
-const shared = {
-  storageType: make({ ...storageType, default: "influxdb" }),
-  dataDir,
+const inInflux = {
   retentionMs: makeLate({
     env: "RETENTION_PERIOD",
     meaning:
@@ -52,6 +50,12 @@ const shared = {
   })
 } satisfies SettingRecord
 
+const shared = {
+  storageType: make({ ...storageType, default: "influxdb" }),
+  dataDir,
+  ...inInflux
+} satisfies SettingRecord
+
 const own = {
   ...shared,
   storageType: makeLate({ ...storageType, default: () => undefined, shown: "memory; file with --data" }),
@@ -63,6 +67,16 @@ const own = {
   })
 } satisfies SettingRecord
 
+/** Where an InfluxDB is, what of it is used, and how long it keeps samples; 0 is for ever. */
+export interface InfluxSettings {
+  readonly url: string
+  readonly token: string
+  readonly org: string
+  readonly bucket: string
+  readonly retentionMs: number
+  readonly isRetentionAsked: boolean
+}
+
 /** Where samples are stored, and for how long; 0 is for ever. A folder that was given and that no sample is kept in is told. */
 export type StoreSettings =
   | {
@@ -72,38 +86,27 @@ export type StoreSettings =
       readonly unusedFolder: string | undefined
     }
   | { readonly kind: "file"; readonly directory: string; readonly retentionMs: number | undefined }
-  | {
-      readonly kind: "influxdb"
-      readonly url: string
-      readonly token: string
-      readonly org: string
-      readonly bucket: string
-      readonly retentionMs: number
-      readonly isRetentionAsked: boolean
-      readonly unusedFolder: string | undefined
-    }
+  | (InfluxSettings & { readonly kind: "influxdb"; readonly unusedFolder: string | undefined })
 
 const missing = (name: string, problem: string) => Either.left(ConfigError.MissingData([name], problem))
 
 const isHttp = (url: string): boolean => URL.canParse(url) && /^https?:/.test(url)
 
-interface InfluxChoice {
-  readonly url: string
-  readonly token: string | undefined
-  readonly org: string
-  readonly bucket: string
-  readonly asked: number | "of_store" | undefined
-  readonly unusedFolder: string | undefined
-}
+const influxConfig = Config.all({
+  url: inInflux.influxUrl.config,
+  token: inInflux.influxToken.config,
+  org: inInflux.influxOrg.config,
+  bucket: inInflux.influxBucket.config,
+  asked: inInflux.retentionMs.config
+})
 
-const influx = ({
-  token,
-  url,
-  asked,
-  ...where
-}: InfluxChoice): Either.Either<StoreSettings, ConfigError.ConfigError> => {
+/** `neededBy` says, as a clause, what a token is needed for. */
+const influx = (
+  { token, url, asked, ...where }: Config.Config.Success<typeof influxConfig>,
+  neededBy: string
+): Either.Either<InfluxSettings, ConfigError.ConfigError> => {
   if (token === undefined) {
-    return missing("INFLUXDB_TOKEN", "INFLUXDB_TOKEN: not set, and STORAGE_TYPE influxdb needs a token")
+    return missing("INFLUXDB_TOKEN", `INFLUXDB_TOKEN: not set, and ${neededBy} needs a token`)
   }
   if (!isHttp(url)) {
     const problem = `INFLUXDB_URL: ${JSON.stringify(url)} is not accepted, expected a URL such as http://localhost:8086`
@@ -111,17 +114,23 @@ const influx = ({
   }
   const isRetentionAsked = asked !== "of_store"
   const retentionMs = isRetentionAsked ? (asked ?? 0) : influxRetentionMs
-  return Either.right({ kind: "influxdb", ...where, url, token, isRetentionAsked, retentionMs })
+  return Either.right({ ...where, url, token, isRetentionAsked, retentionMs })
 }
 
-const influxConfig = Config.all({
-  url: shared.influxUrl.config,
-  token: shared.influxToken.config,
-  org: shared.influxOrg.config,
-  bucket: shared.influxBucket.config,
-  asked: shared.retentionMs.config,
-  unusedFolder: shared.dataDir.config
-})
+/** InfluxDB itself, whatever samples are stored in. */
+export const influxSettings: Group<typeof inInflux, InfluxSettings> = {
+  title: "Store",
+  settings: inInflux,
+  config: Config.mapOrFail(influxConfig, (choice) => influx(choice, "InfluxDB"))
+}
+
+const influxStoreConfig = Config.all({ choice: influxConfig, unusedFolder: shared.dataDir.config })
+
+const influxStore = ({ choice, unusedFolder }: Config.Config.Success<typeof influxStoreConfig>) =>
+  Either.map(
+    influx(choice, "STORAGE_TYPE influxdb"),
+    (settings): StoreSettings => ({ kind: "influxdb", ...settings, unusedFolder })
+  )
 
 /** The store of a process that has collectors and gateway in it. */
 export const storeSettings: Group<typeof own, StoreSettings> = {
@@ -131,10 +140,11 @@ export const storeSettings: Group<typeof own, StoreSettings> = {
     type: own.storageType.config,
     dataDir: own.dataDir.config,
     samplesMax: own.memorySamplesMax.config,
-    influx: influxConfig
+    influx: influxStoreConfig
   }).pipe(
-    Config.mapOrFail(({ type, dataDir, samplesMax, influx: choice }) => {
-      const retentionMs = choice.asked === "of_store" ? undefined : choice.asked
+    Config.mapOrFail(({ type, dataDir, samplesMax, influx }) => {
+      const { asked } = influx.choice
+      const retentionMs = asked === "of_store" ? undefined : asked
       switch (type ?? (dataDir === undefined ? "memory" : "file")) {
         case "memory":
           return Either.right<StoreSettings>({
@@ -146,7 +156,7 @@ export const storeSettings: Group<typeof own, StoreSettings> = {
             ? missing("DATA_DIR", "DATA_DIR: not set (--data), and STORAGE_TYPE file needs a folder")
             : Either.right<StoreSettings>({ kind: "file", directory: storeFolder(dataDir), retentionMs })
         case "influxdb":
-          return influx(choice)
+          return influxStore(influx)
       }
     })
   )
@@ -166,10 +176,10 @@ export const sharedStoreSettings: Group<typeof shared, StoreSettings> = {
   config: Config.all({
     given: shared.storageType.given,
     type: shared.storageType.config,
-    influx: influxConfig
+    influx: influxStoreConfig
   }).pipe(
-    Config.mapOrFail(({ given, type, influx: choice }) => {
-      if (type === "influxdb") return influx(choice)
+    Config.mapOrFail(({ given, type, influx }) => {
+      if (type === "influxdb") return influxStore(influx)
       const name = Option.match(given, { onNone: () => "STORAGE_TYPE", onSome: (value) => value.name })
       const problem = `${name}: ${JSON.stringify(type)} is not accepted here, expected influxdb: ${unshared[type]}; run, all in one process, takes any store`
       return Either.left(ConfigError.InvalidData([name], problem))

@@ -16,7 +16,7 @@ export interface Buckets {
 /** How long a bucket that was there is taken to be, with the retention that it had. */
 const rememberedMs = 60_000
 /** InfluxDB keeps in shards of an hour and more, and refuses a retention below one. */
-const bucketRetentionMsMin = 3_600_000
+export const bucketRetentionMsMin = 3_600_000
 
 interface Bucket {
   readonly id: string
@@ -38,7 +38,8 @@ const OrganizationList = Schema.Struct({ orgs: Schema.Array(Schema.Struct({ id: 
 
 const isForbidden = (failure: StoreUnavailable): boolean => [401, 403].includes(statusOf(failure) ?? 0)
 
-const retentionText = (ms: number): string => (ms === 0 ? "for ever" : Duration.format(Duration.millis(ms)))
+export const retentionText = (ms: number): string =>
+  ms === 0 ? "for ever" : Duration.format(Duration.millis(ms))
 
 const retentionRules = (ms: number) => [{ type: "expire", everySeconds: Math.ceil(ms / 1_000) }]
 
