@@ -15,6 +15,7 @@ case ${1:-} in
     trap 'rm -r "$archive"' EXIT
     "$CONTAINER_ENGINE" tag "$IMAGE:$VERSION" "$IMAGE:$tag"
     "$CONTAINER_ENGINE" save --output "$archive/image.tar" "$IMAGE:$VERSION" "$IMAGE:$tag" >&2
+    "$CONTAINER_ENGINE" image rm "$IMAGE:$tag" >/dev/null # the name alone, which is the node's
     kind load image-archive --name "$CLUSTER" "$archive/image.tar" >&2
     echo "$tag"
     ;;

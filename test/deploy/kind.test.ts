@@ -119,6 +119,7 @@ describe("setup.sh", () => {
       "docker image inspect",
       "docker tag localhost/telemetry-pipeline:0.1.0",
       "docker save --output",
+      "docker image rm",
       "kind load image-archive",
       "kubectl get namespace",
       "kubectl create namespace",
