@@ -23,11 +23,11 @@
 {{- define "telemetry-pipeline.seconds" -}}
 {{- $text := include "telemetry-pipeline.text" . -}}
 {{- $units := dict "ms" 0.001 "s" 1 "m" 60 "h" 3600 -}}
-{{- if not (regexMatch "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$" $text) -}}
+{{- if not (regexMatch "^(0|([0-9]*[.]?[0-9]+(ms|s|m|h))+)$" $text) -}}
 {{- fail (printf "DRAIN_TIMEOUT: %q is not accepted, expected a duration such as 20s or 1m30s" $text) -}}
 {{- end -}}
 {{- $seconds := 0.0 -}}
-{{- range regexFindAll "[0-9]+([.][0-9]+)?(ms|s|m|h)" $text -1 -}}
+{{- range regexFindAll "[0-9.]+(ms|s|m|h)" $text -1 -}}
 {{- $number := regexFind "^[0-9.]+" . -}}
 {{- $seconds = addf $seconds (mulf (float64 $number) (get $units (trimPrefix $number .))) -}}
 {{- end -}}

@@ -1,0 +1,274 @@
+/** What has to hold for whatever the chart renders: each policy names what it finds against it. */
+import {
+  bytesOf,
+  containersOf,
+  isSelected,
+  type KubernetesObject,
+  nameOf,
+  ofKind,
+  type Pod,
+  podsOf,
+  selectedBy
+} from "./ChartObjects.ts"
+
+export type Policy = (objects: ReadonlyArray<KubernetesObject>) => ReadonlyArray<string>
+
+/** What of some facts does not hold. */
+const unmet = (name: string, facts: Readonly<Record<string, boolean>>): ReadonlyArray<string> =>
+  Object.entries(facts).flatMap(([fact, holds]) => (holds ? [] : [`${name}: not so: ${fact}`]))
+
+const ofPods =
+  (policy: (pod: Pod) => ReadonlyArray<string>): Policy =>
+  (objects) =>
+    podsOf(objects).flatMap(policy)
+
+/** PodSecurity's `restricted`, a read-only root, and nothing of Kubernetes' own in the pod. */
+const isRestricted = ofPods((pod) => {
+  const { spec, name } = pod
+  const of = spec.securityContext ?? {}
+  return [
+    ...unmet(name, {
+      "no token of Kubernetes": spec.automountServiceAccountToken === false,
+      "no variables of Services": spec.enableServiceLinks === false,
+      "no namespace of the host": !spec.hostNetwork && !spec.hostPID && !spec.hostIPC,
+      "not root": of.runAsNonRoot === true && (of.runAsUser ?? 0) > 0 && (of.runAsGroup ?? 0) > 0,
+      "volumes are its group's, and their owners are looked at once":
+        of.fsGroup === of.runAsGroup && of.fsGroupChangePolicy === "OnRootMismatch",
+      seccomp: of.seccompProfile?.type === "RuntimeDefault"
+    }),
+    ...containersOf(pod).flatMap(({ name: container, securityContext: own = {} }) =>
+      unmet(`${name} ${container}`, {
+        "no more privileges": own.allowPrivilegeEscalation === false && own.privileged !== true,
+        "a read-only root": own.readOnlyRootFilesystem === true,
+        "no capabilities":
+          String(own.capabilities?.drop) === "ALL" && (own.capabilities?.add ?? []).length === 0,
+        "whom the pod runs as": own.runAsUser === undefined && own.runAsNonRoot !== false,
+        "the pod's seccomp": own.seccompProfile === undefined
+      })
+    )
+  ]
+})
+
+const volumeKinds = ["persistentVolumeClaim", "configMap", "secret", "emptyDir"]
+
+/** Volumes are claims, settings, secrets or bounded folders; none is the node's, and each is mounted. */
+const areVolumes = ofPods((pod) => {
+  const volumes = pod.spec.volumes ?? []
+  const claimed = (pod.of.spec?.volumeClaimTemplates ?? []).map(({ metadata }) => metadata.name)
+  const names = [...volumes.map(({ name }) => name), ...claimed]
+  const mounts = containersOf(pod).flatMap(({ volumeMounts = [] }) => volumeMounts)
+  return [
+    ...volumes.flatMap(({ name, ...kinds }) =>
+      unmet(`${pod.name} ${name}`, {
+        "a kind of volume that restricted pods may have": Object.keys(kinds).every((kind) =>
+          volumeKinds.includes(kind)
+        ),
+        "a folder has a limit": kinds.emptyDir === undefined || kinds.emptyDir.sizeLimit !== undefined,
+        "settings and secrets are read-only":
+          (kinds.configMap === undefined && kinds.secret === undefined) ||
+          mounts.every((mount) => mount.name !== name || mount.readOnly === true)
+      })
+    ),
+    ...unmet(pod.name, {
+      "mounts are of its volumes": mounts.every(({ name }) => names.includes(name)),
+      "its volumes are mounted": names.every((name) => mounts.some((mount) => mount.name === name))
+    })
+  ]
+})
+
+const isPinned = ofPods((pod) =>
+  containersOf(pod).flatMap(({ name, image }) =>
+    unmet(`${pod.name} ${name}: ${image}`, {
+      "a tag or a digest, and not latest":
+        /^[^:@]+(:\d+\/[^:@]+)?(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})$/.test(image)
+    })
+  )
+)
+
+const hasResources = ofPods((pod) =>
+  containersOf(pod).flatMap(({ name, resources: { requests = {}, limits = {} } = {} }) =>
+    unmet(`${pod.name} ${name}`, {
+      "requests and limits of CPU and memory": [requests, limits].every(
+        ({ cpu, memory }) => cpu !== undefined && memory !== undefined
+      ),
+      "no more is requested than is allowed": bytesOf(requests.memory ?? 0) <= bytesOf(limits.memory ?? 0)
+    })
+  )
+)
+
+/** Beyond the heap there has to be room for buffers. */
+const hasRoomBesideItsHeap = ofPods((pod) =>
+  containersOf(pod).flatMap(({ name, env = [], resources }) => {
+    const options = env.find((variable) => variable.name === "NODE_OPTIONS")?.value ?? ""
+    const mebibytes = Number(/^--max-old-space-size=(\d+)$/.exec(options)?.[1] ?? 0)
+    const isOurs = pod.isServing && name !== "influxdb"
+    return unmet(`${pod.name} ${name}`, {
+      "Node's heap is at most six tenths of the memory":
+        !isOurs || (mebibytes > 0 && mebibytes * 2 ** 20 <= 0.6 * bytesOf(resources?.limits?.memory ?? ""))
+    })
+  })
+)
+
+/** A restart mends no full disk and no InfluxDB that is away: alive is who answers at all. */
+const hasProbes = ofPods((pod) =>
+  containersOf(pod).flatMap((container) => {
+    const { startupProbe, livenessProbe, readinessProbe, ports = [] } = container
+    const probes = [startupProbe, livenessProbe, readinessProbe]
+    return unmet(
+      `${pod.name} ${container.name}`,
+      pod.isServing
+        ? {
+            "it starts and lives by /health": [startupProbe, livenessProbe].every(
+              (probe) => probe?.httpGet?.path === "/health"
+            ),
+            "it is ready by /ready": readinessProbe?.httpGet?.path === "/ready",
+            "it is asked at a named port of its own": probes.every((probe) =>
+              ports.some(({ name }) => name === probe?.httpGet?.port)
+            )
+          }
+        : { "nobody asks what ends by itself": probes.every((probe) => probe === undefined) }
+    )
+  })
+)
+
+/** Whatever selects pods finds those of one component, and all of them. */
+const selectsItsOwn: Policy = (objects) => {
+  const pods = podsOf(objects)
+  const one = (of: KubernetesObject, selector: Readonly<Record<string, string>> | undefined) =>
+    unmet(nameOf(of), {
+      "it selects the pods of one workload": selectedBy(selector ?? {}, pods).length === 1
+    })
+  return [
+    ...pods.flatMap(({ of, name, metadata }) =>
+      of.spec?.selector === undefined
+        ? []
+        : [
+            ...one(of, of.spec.selector.matchLabels),
+            ...unmet(name, {
+              "it selects its own": isSelected(of.spec.selector.matchLabels ?? {}, metadata.labels)
+            })
+          ]
+    ),
+    ...ofKind(objects, "Service").flatMap((service) => one(service, service.spec?.selector)),
+    ...ofKind(objects, "PodDisruptionBudget").flatMap((budget) =>
+      one(budget, budget.spec?.selector?.matchLabels)
+    )
+  ]
+}
+
+const nameLabel = "app.kubernetes.io/name"
+const labelNames = ["name", "instance", "version", "managed-by", "part-of"]
+
+const isLabelled: Policy = (objects) => [
+  ...objects.flatMap((object) =>
+    unmet(nameOf(object), {
+      "it has the labels": labelNames.every((label) =>
+        Boolean(object.metadata.labels?.[`app.kubernetes.io/${label}`])
+      )
+    })
+  ),
+  ...podsOf(objects).flatMap(({ name, metadata }) =>
+    unmet(name, {
+      "its pods have a component": Boolean(metadata.labels?.["app.kubernetes.io/component"]),
+      "its pods have the name": metadata.labels?.[nameLabel] === "telemetry-pipeline"
+    })
+  ),
+  ...objects.flatMap((object) =>
+    (object.spec?.volumeClaimTemplates ?? []).flatMap(({ metadata }) =>
+      unmet(nameOf(object), {
+        "its claims have no label that an upgrade changes, as it may not":
+          metadata.labels?.["app.kubernetes.io/version"] === undefined
+      })
+    )
+  )
+]
+
+/** What serving pods are reached by: Services by named ports, StatefulSets with a Service of theirs. */
+const isReached: Policy = (objects) => {
+  const pods = podsOf(objects)
+  const services = ofKind(objects, "Service")
+  return [
+    ...services.flatMap((service) => {
+      const selector = service.spec?.selector ?? {}
+      const found = pods.filter(({ metadata }) => isSelected(selector, metadata.labels))
+      const named = found.flatMap(containersOf).flatMap(({ ports = [] }) => ports)
+      return (service.spec?.ports ?? []).flatMap(({ name, port, targetPort }) =>
+        unmet(`${nameOf(service)} ${name}`, {
+          "its target is a named port of its pods, of the same number": named.some(
+            (of) => of.name === targetPort && of.containerPort === port
+          )
+        })
+      )
+    }),
+    ...ofKind(objects, "StatefulSet").flatMap((set) =>
+      unmet(nameOf(set), {
+        "its Service is there": services.some(({ metadata }) => metadata.name === set.spec?.serviceName),
+        "a pod that is not ready does not hold up the others": set.spec?.podManagementPolicy === "Parallel"
+      })
+    ),
+    ...services.flatMap((service) =>
+      unmet(nameOf(service), {
+        "collectors reach a broker whose log is full":
+          service.metadata.name !== "mq-server" || service.spec?.publishNotReadyAddresses === true
+      })
+    )
+  ]
+}
+
+/** A drain of a node is never held up for ever, and nobody but the autoscaler says how many there are. */
+const isScaled: Policy = (objects) => [
+  ...ofKind(objects, "PodDisruptionBudget").flatMap((budget) =>
+    unmet(nameOf(budget), {
+      "one may always go":
+        Number(budget.spec?.maxUnavailable) >= 1 && budget.spec?.minAvailable === undefined,
+      "nor does one hold it up that is not ready": budget.spec?.unhealthyPodEvictionPolicy === "AlwaysAllow"
+    })
+  ),
+  ...ofKind(objects, "HorizontalPodAutoscaler").flatMap((autoscaler) => {
+    const { kind, name } = autoscaler.spec?.scaleTargetRef ?? {}
+    const target = objects.find((object) => object.kind === kind && object.metadata.name === name)
+    return unmet(nameOf(autoscaler), {
+      "it scales what is there": target !== undefined,
+      "its target does not say how many": target?.spec?.replicas === undefined
+    })
+  })
+]
+
+/** What holds data outlives a release, and the Secret with it, which the data knows. */
+const isKept: Policy = (objects) => [
+  ...objects
+    .filter(({ kind, metadata }) => kind === "Secret" || metadata.name === "influxdb-pvc")
+    .flatMap((object) =>
+      unmet(nameOf(object), {
+        "it is kept": object.metadata.annotations?.["helm.sh/resource-policy"] === "keep"
+      })
+    ),
+  ...ofKind(objects, "StatefulSet")
+    .filter(({ spec }) => spec?.volumeClaimTemplates !== undefined)
+    .flatMap((set) => {
+      const { whenDeleted, whenScaled } = set.spec?.persistentVolumeClaimRetentionPolicy ?? {}
+      return unmet(nameOf(set), {
+        "its claims are kept": whenDeleted === "Retain" && whenScaled === "Retain"
+      })
+    }),
+  ...podsOf(objects)
+    .filter(({ of, spec }) => of.kind === "Deployment" && spec.volumes?.some((v) => v.persistentVolumeClaim))
+    .flatMap(({ of, name }) =>
+      unmet(name, { "no two have the volume at a time": of.spec?.strategy?.type === "Recreate" })
+    )
+]
+
+export const policies = {
+  isRestricted,
+  areVolumes,
+  isPinned,
+  hasResources,
+  hasRoomBesideItsHeap,
+  hasProbes,
+  selectsItsOwn,
+  isLabelled,
+  isReached,
+  isScaled,
+  isKept
+} satisfies Record<string, Policy>
+export type PolicyName = keyof typeof policies
