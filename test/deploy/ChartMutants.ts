@@ -164,6 +164,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "a log that goes": inSpec("StatefulSet", "mq-server", {
       persistentVolumeClaimRetentionPolicy: { whenDeleted: "Delete", whenScaled: "Retain" }
     }),
+    "an InfluxDB that is ended as by a crash": inContainer("Deployment/influxdb", (c) => delete c.lifecycle),
     "two InfluxDBs on one volume": inSpec("Deployment", "influxdb", { strategy: { type: "RollingUpdate" } })
   })
 ]

@@ -34,7 +34,7 @@ export interface Container {
   startupProbe?: Probe
   livenessProbe?: Probe
   readinessProbe?: Probe
-  lifecycle?: { preStop?: { sleep?: { seconds: number } } }
+  lifecycle?: { preStop?: { sleep?: { seconds: number }; exec?: { command: Array<string> } } }
   volumeMounts?: Array<{ name: string; mountPath: string; readOnly?: boolean }>
 }
 

@@ -253,8 +253,13 @@ const isKept: Policy = (objects) => [
     }),
   ...podsOf(objects)
     .filter(({ of, spec }) => of.kind === "Deployment" && spec.volumes?.some((v) => v.persistentVolumeClaim))
-    .flatMap(({ of, name }) =>
-      unmet(name, { "no two have the volume at a time": of.spec?.strategy?.type === "Recreate" })
+    .flatMap(({ of, name, spec }) =>
+      unmet(name, {
+        "no two have the volume at a time": of.spec?.strategy?.type === "Recreate",
+        "InfluxDB ends by the one signal on which it closes its files": spec.containers.some(
+          ({ lifecycle }) => lifecycle?.preStop?.exec?.command.some((text) => text.includes("kill -INT 1"))
+        )
+      })
     )
 ]
 

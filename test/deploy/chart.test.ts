@@ -1,8 +1,9 @@
 /** The chart: real Helm renders it with every table of values, and everything that comes of it keeps the schemas and the policies. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, it } from "vitest"
+import { parse } from "yaml"
 import { chart, kubernetesVersion, lint, manifest, objectsOf, refusal, render, variants } from "./Chart.ts"
 import { mutants } from "./ChartMutants.ts"
 import { type KubernetesObject, nameOf, ofKind, podsOf } from "./ChartObjects.ts"
@@ -168,6 +169,36 @@ describeWith(["helm", "kubernetes-validate", "go"], "the chart", () => {
     expect(await restarted({ config: { LOG_LEVEL: "debug" } })).toEqual(ofOurs)
     expect(await restarted({ secret: { mqToken: "0123456789abcdef" } })).toEqual(ofOurs)
     expect(await restarted({ networkPolicy: { enabled: false } })).toEqual([])
+  })
+
+  it("has no hook but the test, which goes when it has passed", () => {
+    const hooks = rendered
+      .get("everything")!
+      .filter(({ metadata }) => metadata.annotations?.["helm.sh/hook"] !== undefined)
+    expect(hooks.map(nameOf)).toEqual(["Pod/smoke"])
+    expect(hooks[0]!.metadata.annotations).toEqual({
+      "helm.sh/hook": "test",
+      "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded"
+    })
+  })
+
+  it("hands over dashboards and alerts as they are", async () => {
+    const objects = rendered.get("everything")!
+    const folder = join(chart, "dashboards")
+    const files = (await readdir(folder)).sort()
+    const handed = ofKind(objects, "ConfigMap").filter(
+      ({ metadata }) => metadata.labels?.grafana_dashboard === "1"
+    )
+    expect(files.length).toBeGreaterThan(0)
+    expect(handed.flatMap(({ data = {} }) => Object.keys(data)).sort()).toEqual(files)
+    for (const { data = {} } of handed) {
+      const [[file, text]] = Object.entries(data) as [[string, string]]
+      expect(JSON.parse(text)).toEqual(JSON.parse(await readFile(join(folder, file), "utf8")))
+      // Kubernetes takes no larger object.
+      expect(Buffer.byteLength(text)).toBeLessThan(2 ** 20)
+    }
+    const [rule] = ofKind(objects, "PrometheusRule")
+    expect(rule!.spec).toEqual(parse(await readFile(join(chart, "files/alerts.yaml"), "utf8")))
   })
 
   it("carries the version of the program", async () => {
