@@ -31,6 +31,12 @@ export interface Target {
   readonly lastError: string
 }
 
+export interface Rule {
+  readonly name: string
+  readonly health: "ok" | "err" | "unknown"
+  readonly lastError?: string
+}
+
 export class Prometheus {
   private constructor(
     private readonly process: ChildProcess,
@@ -92,6 +98,14 @@ export class Prometheus {
 
   async targets(): Promise<ReadonlyArray<Target>> {
     return (await this.ask<{ readonly activeTargets: ReadonlyArray<Target> }>("targets")).activeTargets
+  }
+
+  /** Every rule that it evaluates. */
+  async rules(): Promise<ReadonlyArray<Rule>> {
+    const { groups } = await this.ask<{
+      readonly groups: ReadonlyArray<{ readonly rules: ReadonlyArray<Rule> }>
+    }>("rules")
+    return groups.flatMap(({ rules }) => rules)
   }
 
   /** Ends it and takes its data away. */
