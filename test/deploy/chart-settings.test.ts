@@ -9,6 +9,7 @@ import {
   commandSettings,
   gatewayProcessSettings,
   influxdbSettings,
+  offsetsSettings,
   streamerProcessSettings
 } from "../../src/layers/settings/commands.ts"
 import type { Kind } from "../../src/layers/settings/kinds.ts"
@@ -128,6 +129,7 @@ describeWith(["helm"], "what the chart gives the program", () => {
         without(
           env.map(({ name }) => name),
           variablesOf(command),
+          command === "broker" ? variablesOf("offsets") : [],
           otherVariables
         )
       )
@@ -213,6 +215,13 @@ describeWith(["helm"], "what the chart gives the program", () => {
           const settings = command === "streamer" ? streamerProcessSettings : collectorProcessSettings
           const { client } = await settingsOf(program, settings as typeof collectorProcessSettings)
           wanted.push(`${client.host}:${client.port}`)
+        }
+        if (command === "broker") {
+          // `offsets` is executed in its pod, which may reach itself alone.
+          const { client } = await settingsOf(program, offsetsSettings)
+          const { brokerServer } = await settingsOf(program, brokerProcessSettings)
+          if (client.host === "localhost" && client.port === brokerServer.port) return []
+          wanted.push(`${client.host}:${client.port}, outside of the pod`)
         }
         if (command === "collector" || command === "gateway") {
           const { store } = await settingsOf(program, gatewayProcessSettings)

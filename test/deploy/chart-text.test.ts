@@ -93,6 +93,8 @@ describeWith(["helm"], "the chart's notes", () => {
     expect(open).toMatch(
       /NetworkPolicies are off: InfluxDB \(outside of the cluster, too\)[\s\S]*serves whoever/
     )
+    const monitored = { serviceMonitor: { enabled: true } }
+    expect(await notesWith(monitored)).toContain("networkPolicy.prometheusFrom names nobody")
     const external = { influxdb: { enabled: false, url: "http://x" }, secret: { existingSecret: "own" } }
     expect(await notesWith(external)).not.toMatch(/influxdb-pvc|generated|service\/influxdb/)
   })
