@@ -40,6 +40,8 @@ fi
 
 # Samples of one GPU that paging needs, and rows of a page of it.
 readonly samples_min=8 page_rows=3 pages_max=40
+# How far figures of the whole store may be behind samples that other processes have written.
+readonly settle_seconds_max=20
 readonly answer_seconds_max=30 shown_characters_max=300
 readonly unknown_gpu=GPU-00000000-unknown
 
@@ -90,6 +92,17 @@ expect_answer() {
   if [[ $(jq "$@" "$times $filter" "$body" 2> /dev/null) != true ]]; then
     expect "$what" 'it to be so' "$(tr '\n' ' ' < "$body")"
   fi
+}
+
+# Asks until something is true of the answer, for a while.
+ask_until() {
+  local filter=$1 path=$2 deadline=$((SECONDS + settle_seconds_max))
+  shift 2
+  ask "$path"
+  until [[ $(jq "$@" "$times $filter" "$body" 2> /dev/null) == true ]] || ((SECONDS >= deadline)); do
+    sleep 1
+    ask "$path"
+  done
 }
 
 # Times have as many digits as they need; without the Z, and with a point, they are ordered as texts.
@@ -164,7 +177,7 @@ readiness() {
 }
 
 gpus_listed() {
-  ask /api/v1/gpus
+  ask_until '.data | index($gpu) != null' /api/v1/gpus --arg gpu "$gpu"
   expect_status 200
   expect_answer 'each once, in order' '.data == (.data | unique)'
   expect_answer 'all of them' '.count == (.data | length) and .count == .total and (has("next_cursor") | not)'
@@ -342,7 +355,7 @@ export_ndjson() {
 }
 
 stats() {
-  ask /api/v1/stats
+  ask_until '(.newest_metric | time) >= ($last | time)' /api/v1/stats --arg last "$end_time"
   expect_status 200
   expect_answer 'every GPU counted' '.total_gpus >= $gpus[0].total' --slurpfile gpus "$all_gpus"
   expect_answer 'samples counted' '.total_metrics >= $rows[0].count' --slurpfile rows "$rows"
