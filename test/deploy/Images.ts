@@ -8,7 +8,7 @@ import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { homedir, tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { execute, outcomeOf, root } from "./Tool.ts"
 
@@ -28,7 +28,6 @@ export interface Image {
 }
 
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "telemetry-pipeline-images")
-const registry = "docker.io/library"
 const execution = { env: containerEnvironment }
 
 const keyOf = (...parts: ReadonlyArray<string | Buffer>): string => {
@@ -68,10 +67,14 @@ const cached = async (
   return file
 }
 
+/** Where the images that have no owner are. */
+const library = "docker.io/library"
+
 const image = async (
   repository: string,
   tag: string,
   key: string,
+  registry: string,
   build: (name: string) => Promise<unknown>
 ): Promise<Image> => {
   const name = `${registry}/${repository}:${tag}`
@@ -133,21 +136,35 @@ const nodeVersion = "24.9.0"
 export const baseImage = async (): Promise<Image> => {
   const npm = join((await execute("npm", ["root", "--global"])).trim(), "npm")
   const npmManifest = await readFile(join(npm, "package.json"))
-  return image("node", "24-bookworm-slim", keyOf(debianKey, nodePackage, nodeVersion, npmManifest), (name) =>
-    importDebian(name, ["ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], (system) =>
-      inTemporaryFolder(async (folder) => {
-        await execute("npm", ["install", "--prefix", folder, "--no-save", `${nodePackage}@${nodeVersion}`])
-        await copyFile(
-          join(folder, "node_modules", nodePackage, "bin/node"),
-          join(system, "usr/local/bin/node")
-        )
-        const modules = join(system, "usr/local/lib/node_modules")
-        await cp(npm, join(modules, "npm"), { recursive: true })
-        const links =
-          "ln -s ../lib/node_modules/npm/bin/npm-cli.js npm && ln -s ../lib/node_modules/npm/bin/npx-cli.js npx"
-        await execute("sh", ["-c", links], { cwd: join(system, "usr/local/bin") })
-      })
-    )
+  return image(
+    "node",
+    "24-bookworm-slim",
+    keyOf(debianKey, nodePackage, nodeVersion, npmManifest),
+    library,
+    (name) =>
+      importDebian(
+        name,
+        ["ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+        (system) =>
+          inTemporaryFolder(async (folder) => {
+            await execute("npm", [
+              "install",
+              "--prefix",
+              folder,
+              "--no-save",
+              `${nodePackage}@${nodeVersion}`
+            ])
+            await copyFile(
+              join(folder, "node_modules", nodePackage, "bin/node"),
+              join(system, "usr/local/bin/node")
+            )
+            const modules = join(system, "usr/local/lib/node_modules")
+            await cp(npm, join(modules, "npm"), { recursive: true })
+            const links =
+              "ln -s ../lib/node_modules/npm/bin/npm-cli.js npm && ln -s ../lib/node_modules/npm/bin/npx-cli.js npx"
+            await execute("sh", ["-c", links], { cwd: join(system, "usr/local/bin") })
+          })
+      )
   )
 }
 
@@ -181,8 +198,8 @@ export const pipelineImage = async (): Promise<Image> => {
   const files = [".dockerignore", "deploy/docker/Dockerfile", ...(await contextFiles())]
   const contents = await Promise.all(files.map((file) => readFile(join(root, file))))
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"))
-  const key = keyOf(base.archive, ...files, ...contents)
-  return image("telemetry-pipeline", version, key, (name) =>
+  const key = keyOf(basename(base.archive), ...files, ...contents)
+  return image("telemetry-pipeline", version, key, library, (name) =>
     inTemporaryFolder(async (folder) => {
       const machine = ["--isolation", "chroot", "--network", "host"]
       for (const secret of await secrets(folder)) machine.push("--secret", secret)
@@ -201,12 +218,35 @@ export const influxdbImage = async (): Promise<Image> => {
   const influxd = process.env.INFLUXD ?? (await execute("sh", ["-c", "command -v influxd"])).trim()
   const changes = ["CMD influxd", "EXPOSE 8086"]
   const key = keyOf(debianKey, ...changes, await readFile(influxd))
-  return image("influxdb", influxdbVersion, key, (name) =>
+  return image("influxdb", influxdbVersion, key, library, (name) =>
     importDebian(name, changes, async (system) => {
       await copyFile(influxd, join(system, "usr/bin/influxd"))
       const user =
         "useradd --uid 1000 --user-group --create-home influxdb && install -d -o 1000 -g 1000 /var/lib/influxdb2"
       await execute("chroot", [system, "sh", "-c", user])
+    })
+  )
+}
+
+const prometheusVersion = "v3.13.5"
+
+/** Stands in for `prom/prometheus`: Debian, and the real prometheus and promtool of the path. As there, its user is nobody. */
+export const prometheusImage = async (): Promise<Image> => {
+  const programs = await Promise.all(
+    ["prometheus", "promtool"].map(async (program) =>
+      (await execute("sh", ["-c", `command -v ${program}`])).trim()
+    )
+  )
+  const changes = ['ENTRYPOINT ["/bin/prometheus"]', "USER 65534:65534"]
+  const key = keyOf(
+    debianKey,
+    ...changes,
+    ...(await Promise.all(programs.map((program) => readFile(program))))
+  )
+  return image("prometheus", prometheusVersion, key, "docker.io/prom", (name) =>
+    importDebian(name, changes, async (system) => {
+      for (const program of programs) await copyFile(program, join(system, "bin", basename(program)))
+      await execute("install", ["-d", "-o", "65534", "-g", "65534", join(system, "prometheus")])
     })
   )
 }
