@@ -99,7 +99,7 @@ ask_until() {
   local filter=$1 path=$2 deadline=$((SECONDS + settle_seconds_max))
   shift 2
   ask "$path"
-  until [[ $(jq "$@" "$times $filter" "$body" 2> /dev/null) == true ]] || ((SECONDS >= deadline)); do
+  until [[ $status != 200 || $(jq "$@" "$times $filter" "$body" 2> /dev/null) == true ]] || ((SECONDS >= deadline)); do
     sleep 1
     ask "$path"
   done

@@ -36,7 +36,7 @@ const findInfluxd = (): string => {
     console.error(`no influxd at ${path} (INFLUXD) that can be run`)
     process.exit(unusable)
   }
-  console.error("no influxd: INFLUXD=path names one, or it is on the path (https://docs.influxdata.com)")
+  console.error("no influxd: INFLUXD=path names one, or it is on the path")
   process.exit(unusable)
 }
 
