@@ -83,6 +83,11 @@ export class Composition {
     return (await podmanOutcome("healthcheck", "run", this.nameOf(service))).exitCode
   }
 
+  /** How often a service had to be started again. */
+  async restarts(service: Service): Promise<number> {
+    return Number(await podman("inspect", "--format", "{{.RestartCount}}", this.nameOf(service)))
+  }
+
   /** Ends a process without a chance to do anything about it. */
   async kill(service: Service): Promise<void> {
     await podman("kill", "--signal", "KILL", this.nameOf(service))
