@@ -2,7 +2,7 @@
  * `npm run test:integration`: the whole system on this machine, each part in a process of its own, with a real InfluxDB that
  * `influxdb setup` makes ready; then the checks of `integration.sh`, whose exit code is this one's. Ctrl-C stops everything.
  */
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { accessSync, constants } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
@@ -112,9 +112,11 @@ const launchAll = async (influx: Record<string, string>, data: string): Promise<
   return gateway.url()
 }
 
+let checking: ChildProcess | undefined
+
 const check = async (url: string): Promise<number> => {
-  const child = spawn(script, [], { stdio: "inherit", env: { ...process.env, API_URL: url } })
-  const [code] = await once(child, "exit")
+  checking = spawn(script, [], { stdio: "inherit", env: { ...process.env, API_URL: url } })
+  const [code] = await once(checking, "exit")
   return code ?? failed
 }
 
@@ -123,6 +125,7 @@ const stopOrder = ["streamer", "collector", "broker", "gateway"]
 
 const stopAll = async (): Promise<boolean> => {
   isStopping = true
+  checking?.kill()
   let isOrderly = true
   for (const kind of stopOrder) {
     const some = parts.filter(({ name }) => name.startsWith(kind))
