@@ -80,12 +80,12 @@ const isAllowedBy = (
         ))
   )
 
-/** Whether policies of a namespace let a connection be opened: both its ends have to. */
-export const isAllowed = (
+/** Which of a connection's ends let it be opened, by the policies of a namespace. */
+export const ends = (
   objects: ReadonlyArray<KubernetesObject>,
   namespace: string,
   connection: Connection
-): boolean => {
+): { readonly isLetOut: boolean; readonly isLetIn: boolean } => {
   const policies = ofKind(objects, "NetworkPolicy").map(({ spec }) => spec as unknown as Policy)
   const lets = (
     party: Party,
@@ -103,10 +103,22 @@ export const isAllowed = (
     )
   }
   const { from, to } = connection
-  return (
-    lets(from, to, "Egress", ({ egress = [] }) => egress.map(({ to: peers, ports }) => ({ peers, ports }))) &&
-    lets(to, from, "Ingress", ({ ingress = [] }) =>
+  return {
+    isLetOut: lets(from, to, "Egress", ({ egress = [] }) =>
+      egress.map(({ to: peers, ports }) => ({ peers, ports }))
+    ),
+    isLetIn: lets(to, from, "Ingress", ({ ingress = [] }) =>
       ingress.map(({ from: peers, ports }) => ({ peers, ports }))
     )
-  )
+  }
+}
+
+/** Whether a connection can be opened: both its ends have to let it. */
+export const isAllowed = (
+  objects: ReadonlyArray<KubernetesObject>,
+  namespace: string,
+  connection: Connection
+): boolean => {
+  const { isLetOut, isLetIn } = ends(objects, namespace, connection)
+  return isLetOut && isLetIn
 }

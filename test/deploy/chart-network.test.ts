@@ -1,7 +1,7 @@
 /** Who reaches whom, by the policies that the chart renders: exactly what is needed. */
 import { beforeAll, expect, it } from "vitest"
 import { render, variants } from "./Chart.ts"
-import { type Connection, isAllowed, type Party, type Policy } from "./ChartNetwork.ts"
+import { type Connection, ends, isAllowed, type Party, type Policy } from "./ChartNetwork.ts"
 import { type KubernetesObject, ofKind, podsOf } from "./ChartObjects.ts"
 import { describeWith } from "./Tool.ts"
 
@@ -123,6 +123,24 @@ describeWith(["helm"], "the chart's NetworkPolicies", () => {
     expect(
       [{ address: "10.244.0.1" }, others.internet!, { address: "10.244.0.9" }, others.stranger!].map(use)
     ).toEqual([true, true, false, false])
+  })
+
+  it("say the same at both ends, so that neither is wider than the other", () => {
+    for (const objects of rendered.values()) {
+      const pods = Object.entries(ours(objects))
+      const unlike = pods.flatMap(([source, from]) =>
+        pods
+          // Everybody is let in to the gateway, and few of ours are let out to it.
+          .filter(([target]) => target !== source && target !== "gateway")
+          .flatMap(([target, to]) =>
+            ports
+              .map((port) => ({ port, ...ends(objects, namespace, { from, to, port }) }))
+              .filter(({ isLetOut, isLetIn }) => isLetOut !== isLetIn)
+              .map(({ port }) => `${source} -> ${target} ${port}`)
+          )
+      )
+      expect(unlike).toEqual([])
+    }
   })
 
   it("are off where the values say so", () => {
