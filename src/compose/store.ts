@@ -4,7 +4,6 @@ import type { Values } from "../layers/Setting.ts"
 import type { administratorSettings } from "../layers/settings/influx-setup.ts"
 import type { InfluxSettings, StoreSettings } from "../layers/settings/store.ts"
 import * as FileStore from "../layers/telemetry-store/file.ts"
-import { setUp } from "../layers/telemetry-store/influx/setup.ts"
 import * as InfluxStore from "../layers/telemetry-store/influx.ts"
 import * as MemoryStore from "../layers/telemetry-store/memory.ts"
 
@@ -23,4 +22,7 @@ export const telemetryStore = (store: StoreSettings) => {
 export const influxSetup = (
   settings: InfluxSettings,
   administrator: Values<typeof administratorSettings.settings>
-) => Effect.scoped(setUp(administrator)).pipe(Effect.provide(InfluxStore.InfluxConfig.layer(settings)))
+) =>
+  Effect.scoped(InfluxStore.setUp(administrator)).pipe(
+    Effect.provide(InfluxStore.InfluxConfig.layer(settings))
+  )

@@ -17,6 +17,7 @@ import * as Queries from "./influx/queries.ts"
 import { makeReading } from "./influx/reading.ts"
 import { makeWriting } from "./influx/writing.ts"
 
+export { type Administrator, SetupRefused, setUp } from "./influx/setup.ts"
 export { InfluxConfig }
 
 /** Queries that hold others up have sockets of their own: windows and exports, and the counts of everything. */
