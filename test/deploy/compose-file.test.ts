@@ -58,6 +58,9 @@ const exampleVariables = Object.fromEntries(
     .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)])
 )
 
+/** Instead of the file, which is mounted all the same. */
+const simulated = { SIMULATE: "32x8", SIMULATE_FAULTS: "all" }
+
 const isCommand = (name: string | undefined): name is keyof typeof commandSettings =>
   name !== undefined && name in commandSettings
 
@@ -105,7 +108,7 @@ describe("deploy/compose.yaml", () => {
   it.each(processes)("%s sets what its command reads, and the command accepts it", async (_, service) => {
     const command = service.command?.[0]
     if (!isCommand(command)) throw new Error(`there is no command ${command}`)
-    for (const variables of [{}, exampleVariables]) {
+    for (const variables of [{}, exampleVariables, simulated]) {
       const environment = servicesWith(variables).find(
         ([, { command: other }]) => other?.[0] === command
       )?.[1].environment
