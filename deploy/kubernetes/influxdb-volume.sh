@@ -65,13 +65,14 @@ kube wait pod "$pod" --for condition=Ready --timeout 2m >/dev/null
 
 if [ "$action" = save ]; then
   taken=$(date --utc +%Y-%m-%dT%H:%M:%SZ)
-  kube exec "$pod" -- tar -C /data -cz . >"$file.part"
+  # Without the folder itself, whose mode and times only root may set where it is restored.
+  kube exec "$pod" -- sh -c 'cd /data && find . -mindepth 1 -maxdepth 1 -print0 | tar -cz --null --files-from -' >"$file.part"
   tar -tzf "$file.part" ./influxd.bolt >/dev/null || fail "the copy is not whole: $file.part"
   mv "$file.part" "$file"
   echo "saved to $file what InfluxDB held at $taken"
   echo "after a restore, let each collector store again what came since: offsets set collector-0 $taken"
 else
   kube exec "$pod" -- find /data -mindepth 1 -delete
-  kube exec --stdin "$pod" -- tar -C /data -xz --no-overwrite-dir <"$file"
+  kube exec --stdin "$pod" -- tar -C /data -xz <"$file"
   echo "restored from $file; InfluxDB starts"
 fi

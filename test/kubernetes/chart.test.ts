@@ -169,11 +169,11 @@ describeOnCluster("the chart on a real Kubernetes", [...imageTools, "make", "cur
 
   it("a full log turns the broker's readiness red, restarts nothing, and drains when collectors return", async () => {
     const before = await restarts(cluster)
-    const broker = () => cluster.get<Pod>("pod", "mq-server-0")
+    const isBrokerReady = async () => isReady(await cluster.get<Pod>("pod", "mq-server-0"))
     await cluster.kubectl("scale", "statefulset", "collector", "--replicas=0")
-    await eventually("the broker is not ready", 120, broker, (pod) => !isReady(pod))
+    await eventually("the broker is not ready", 120, isBrokerReady, (isIt) => !isIt)
     await cluster.kubectl("scale", "statefulset", "collector", "--replicas=2")
-    await eventually("the broker is ready", 120, broker, isReady)
+    await eventually("the broker is ready", 120, isBrokerReady, Boolean)
     await rowsPass()
     const after = await restarts(cluster)
     for (const pod of ["mq-server-0", "streamer-0", "streamer-1"]) expect(after[pod], pod).toBe(before[pod])
@@ -225,20 +225,19 @@ describeOnCluster("the chart on a real Kubernetes", [...imageTools, "make", "cur
     await installation.make("helm-uninstall")
     const kinds = await cluster.kubectl("api-resources", "--namespaced", "--verbs=list", "--output=name")
     const listed = kinds.split("\n").filter((kind) => kind !== "" && !/^events?(\.|$)/.test(kind))
+    const left = [
+      "configmap/kube-root-ca.crt",
+      "persistentvolumeclaim/data-mq-server-0",
+      "persistentvolumeclaim/influxdb-pvc",
+      "secret/gpu-telemetry-secret",
+      "serviceaccount/default"
+    ]
     await eventually(
       "what is left",
       60,
       async () =>
         (await cluster.kubectl("get", listed.join(","), "--output", "name")).trim().split("\n").sort(),
-      (left) => left.length === 5
-    ).then((left) =>
-      expect(left).toEqual([
-        "configmap/kube-root-ca.crt",
-        "persistentvolumeclaim/data-mq-server-0",
-        "persistentvolumeclaim/influxdb-pvc",
-        "secret/gpu-telemetry-secret",
-        "serviceaccount/default"
-      ])
+      (names) => names.join() === left.join()
     )
     expect(await cluster.kubectl("get", "persistentvolumes", "--output", "name")).not.toContain(namespace)
 
