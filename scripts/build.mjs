@@ -21,9 +21,10 @@ export const bundle = async (folder = dist) => {
   const { outputFiles } = await build({
     absWorkingDir: root,
     write: false,
-    // A thread's program is a file of its own, which the program looks for beside itself.
+    // A thread's program is a file of its own, which the program looks for beside itself. So is the image's health check.
     entryPoints: {
       "telemetry-pipeline": "src/main.ts",
+      health: "src/health.ts",
       "database-thread": "src/layers/telemetry-store/file/database-thread.ts"
     },
     outdir: folder,

@@ -65,6 +65,7 @@ describeWith(imageTools, "image", () => {
     expect(own.sort()).toEqual([
       "deploy/sample/dcgm_metrics.csv",
       "dist/database-thread.js",
+      "dist/health.js",
       "dist/telemetry-pipeline.js",
       "package.json"
     ])
@@ -106,7 +107,7 @@ describeWith(imageTools, "image", () => {
     expect(Config.User).toBe("10001:10001")
     expect(Config.Entrypoint).toEqual(["node", "/app/dist/telemetry-pipeline.js"])
     expect(Config.Cmd).toEqual(["run"])
-    expect(Healthcheck.Test).toEqual(["CMD", ...Config.Entrypoint, "health"])
+    expect(Healthcheck.Test).toEqual(["CMD", "node", "/app/dist/health.js"])
     expect(await podman("run", "--rm", ...restrictions, pipeline.name, "--version")).toBe(version)
   })
 

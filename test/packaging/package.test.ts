@@ -81,7 +81,7 @@ test("it holds the program, its sample, and of the library what can be reached",
     ...[...loaded(module, "d.ts").files].map((path) => path.slice(0, -".d.ts".length))
   ])
   const library = [...new Set(reached)].flatMap((path) => [`${path}.js`, `${path}.d.ts`])
-  const programs = ["dist/database-thread.js", "dist/telemetry-pipeline.js"]
+  const programs = ["dist/database-thread.js", "dist/health.js", "dist/telemetry-pipeline.js"]
   const others = ["README.md", "deploy/sample/dcgm_metrics.csv", ...programs, "package.json"]
   expect([...project.packed].sort()).toEqual([...library, ...others].sort())
 })
