@@ -74,5 +74,7 @@ if [ "$action" = save ]; then
 else
   kube exec "$pod" -- find /data -mindepth 1 -delete
   kube exec --stdin "$pod" -- tar -C /data -xz <"$file"
+  # They remember what was in the other one.
+  kube rollout restart deployment/api statefulset/collector >/dev/null
   echo "restored from $file; InfluxDB starts"
 fi

@@ -79,13 +79,20 @@ describeOnCluster("the chart on a real Kubernetes", [...imageTools, "make", "cur
   })
   const everyRowIsStoredOnce = async () => {
     expect(await rowsOfInflux(await influx())).toEqual(expected)
-    expect(await rowsOfApi(api)).toEqual(expected)
     await eventually(
       "the gateway has counted them",
-      60,
+      120,
       () => countOfApi(api),
       (count) => count === rows
     )
+    // The list of GPUs follows what is stored within a minute.
+    await eventually(
+      "the gateway exports them",
+      120,
+      async () => (await rowsOfApi(api)).length,
+      (count) => count === rows
+    )
+    expect(await rowsOfApi(api)).toEqual(expected)
   }
   const logLevel = () =>
     cluster
@@ -252,7 +259,8 @@ describeOnCluster("the chart on a real Kubernetes", [...imageTools, "make", "cur
     await installation.make("k8s-reset-influxdb")
     expect(await stored()).toBe(0)
     await installation.run("deploy/kubernetes/influxdb-volume.sh", "restore", saved)
-    await cluster.kubectl("rollout", "status", "deployment/influxdb", "--timeout", "2m")
+    for (const restarted of ["deployment/influxdb", "deployment/api", "statefulset/collector"])
+      await cluster.kubectl("rollout", "status", restarted, "--timeout", "2m")
     await everyRowIsStoredOnce()
   })
 
