@@ -5,17 +5,12 @@
  * Each is built once for what goes into it, and kept as an archive outside the project; podman has it under its published name.
  */
 import { createHash } from "node:crypto"
-import { existsSync } from "node:fs"
+import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { homedir, tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { execute, outcomeOf, root } from "./Tool.ts"
-
-/** Variables with which podman, buildah and podman-compose work here: pass them to each. */
-export const containerEnvironment = {
-  CONTAINERS_CONF: fileURLToPath(new URL("containers/containers.conf", import.meta.url))
-}
 
 /** Programs that building images takes. InfluxDB's also needs its server: INFLUXD says where it is, or the path. */
 export const imageTools = ["podman", "buildah", "runc", "debootstrap", "npm"]
@@ -28,6 +23,25 @@ export interface Image {
 }
 
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "telemetry-pipeline-images")
+
+/** Where podman keeps what tests make: apart from the images of whoever runs them, as some have the names of published ones. */
+const storage = join(cache, "storage.conf")
+mkdirSync(cache, { recursive: true })
+writeFileSync(
+  storage,
+  `[storage]
+driver = "overlay"
+graphroot = ${JSON.stringify(join(cache, "storage"))}
+runroot = "/run/telemetry-pipeline-images"
+`
+)
+
+/** Variables with which podman, buildah and podman-compose work here: pass them to each. */
+export const containerEnvironment = {
+  CONTAINERS_CONF: fileURLToPath(new URL("containers/containers.conf", import.meta.url)),
+  CONTAINERS_STORAGE_CONF: storage
+}
+
 const execution = { env: containerEnvironment }
 
 const keyOf = (...parts: ReadonlyArray<string | Buffer>): string => {
@@ -87,6 +101,17 @@ const image = async (
       execution
     )
     await execute("podman", ["tag", name, keyed], execution)
+    // What earlier builds left: other keys, and layers that no build has used for days.
+    const own = [
+      "images",
+      "--filter",
+      `reference=localhost/${repository}`,
+      "--format",
+      "{{.Repository}}:{{.Tag}}"
+    ]
+    const names = (await execute("podman", own, execution)).trim().split("\n")
+    for (const other of names) if (other !== keyed) await outcomeOf("podman", ["rmi", other], execution)
+    await execute("podman", ["image", "prune", "--force", "--filter", "until=72h"], execution)
   })
   const { exitCode } = await outcomeOf("podman", ["image", "exists", keyed], execution)
   if (exitCode === 0) await execute("podman", ["tag", keyed, name], execution)

@@ -40,6 +40,8 @@ $pageRows = 3
 $pagesMax = 40
 # How far figures of the whole store may be behind samples that other processes have written.
 $settleSecondsMax = 20
+# What has stood still for so long is written; samples on their way may be older than some that are there.
+$settledSeconds = 2
 $answerSecondsMax = 30
 $shownCharactersMax = 300
 $unknownGpu = 'GPU-00000000-unknown'
@@ -194,7 +196,11 @@ function Find-Samples {
   if ($script:status -ne 200 -or $data.Count -lt $samplesMin) { return $false }
   $script:startTime = $data[$data.Count - 1].timestamp.TrimStart('=')
   $script:endTime = $data[[int][Math]::Floor($data.Count / 4)].timestamp.TrimStart('=')
-  return $true
+  RequestPart @('limit=1000')
+  $part = Get-Rows $script:answer.data
+  Start-Sleep -Seconds $settledSeconds
+  RequestPart @('limit=1000')
+  return $script:status -eq 200 -and (Test-SameRows (Get-Rows $script:answer.data) $part)
 }
 
 function Wait-Samples {

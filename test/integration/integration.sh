@@ -40,6 +40,8 @@ fi
 
 # Samples of one GPU that paging needs, and rows of a page of it.
 readonly samples_min=8 page_rows=3 pages_max=40
+# What has stood still for so long is written; samples on their way may be older than some that are there.
+readonly settled_seconds=2
 # How far figures of the whole store may be behind samples that other processes have written.
 readonly settle_seconds_max=20
 readonly answer_seconds_max=30 shown_characters_max=300
@@ -125,6 +127,7 @@ check() {
 
 # A GPU that is written to, and the times of a part of what is stored of it that grows no more.
 gpu=''
+gpu_path=''
 start_time=''
 end_time=''
 
@@ -135,10 +138,17 @@ find_samples() {
   ask /api/v1/telemetry limit=1
   gpu=$(value '.data[0].uuid // empty')
   [[ -n $gpu ]] || return 1
-  ask "/api/v1/gpus/$(encoded "$gpu")/telemetry" limit=40
+  gpu_path=/api/v1/gpus/$(encoded "$gpu")
+  ask "$gpu_path/telemetry" limit=40
   [[ $(value '.count') -ge $samples_min ]] 2> /dev/null || return 1
   start_time=$(value '.data[-1].timestamp')
   end_time=$(value '.data[(.count / 4 | floor)].timestamp')
+  local part
+  ask_part limit=1000
+  part=$(value '.data')
+  sleep "$settled_seconds"
+  ask_part limit=1000
+  [[ $status == 200 && $(value '.data') == "$part" ]]
 }
 
 encoded() { jq --null-input --raw-output --arg text "$1" '$text | @uri'; }
@@ -414,7 +424,6 @@ openapi() {
 
 echo "checking $api_url"
 wait_for_samples
-gpu_path=/api/v1/gpus/$(encoded "$gpu")
 
 check 'health is 200 and healthy' health
 check 'readiness is 200 and ready' readiness
