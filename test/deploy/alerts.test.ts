@@ -2,10 +2,12 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { beforeAll, expect, test } from "vitest"
+import { parse } from "yaml"
 import { prometheusFolder, prometheusTools } from "./prometheus/Prometheus.ts"
 import { describeWith, execute, outcomeOf, root } from "./Tool.ts"
 
 const alertsFile = "deploy/helm/telemetry-pipeline/files/alerts.yaml"
+const valuesFile = "deploy/helm/telemetry-pipeline/values.yaml"
 const unitTestsFile = "test/deploy/prometheus/alerts_test.yaml"
 
 const textOf = (file: string) => readFile(join(root, file), "utf8")
@@ -43,6 +45,26 @@ test("every alert has a test in which it fires, and one in which it does not", a
       `${name} fires`
     ).toBe(true)
   }
+})
+
+test("the memory that is too much is nine tenths of the chart's limits", async () => {
+  const { streamer, api, collector, mqServer } = parse(await textOf(valuesFile))
+  const limitOf = ({ resources }: typeof api) => /^(\d+)([MG])i$/.exec(resources.limits.memory)!
+  const mebibytes = (part: typeof api) => {
+    const [, number, unit] = limitOf(part)
+    return Number(number) * (unit === "G" ? 1024 : 1)
+  }
+  const block = alertsOf(await textOf(alertsFile)).get("TelemetryMemoryHigh")
+  const told = [...(block ?? "").matchAll(/job(\S+)"} > 0\.9 \* (\d+) \* 2 \^ 20/g)].map(([, job, limit]) => [
+    job,
+    Number(limit)
+  ])
+  expect(mebibytes(api)).toBe(mebibytes(streamer))
+  expect(told).toEqual([
+    ['=~"streamer|gateway', mebibytes(streamer)],
+    ['="collector', mebibytes(collector)],
+    ['!~"streamer|gateway|collector', mebibytes(mqServer)]
+  ])
 })
 
 describeWith(prometheusTools, "Prometheus' own tool", () => {

@@ -155,12 +155,6 @@ test("the scripts make the same checks in the same order", () => {
   expect(checks.length).toBeGreaterThan(20)
 })
 
-describeWith(["shellcheck"], "the Bash script", () => {
-  test("passes shellcheck", async () => {
-    expect(await outcomeOf("shellcheck", [bash])).toEqual({ exitCode: 0, stdout: "", stderr: "" })
-  })
-})
-
 /** Says where a file breaks PowerShell's grammar: there is no PowerShell to be had for this kind of machine. */
 const grammarCheck = `
 import sys

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { standIns } from "../kubernetes/StandIns.ts"
-import { describeWith, execute, outcomeOf, root } from "./Tool.ts"
+import { describeWith, outcomeOf, root } from "./Tool.ts"
 
 let folder: string
 
@@ -220,12 +220,5 @@ describe("setup.sh", () => {
     expect(exitCode).toBe(0)
     expect(calls.filter((call) => call.startsWith("docker "))).toEqual([])
     expect(calls.filter((call) => call.startsWith("podman ")).length).toBeGreaterThan(4)
-  })
-})
-
-describeWith(["shellcheck"], "the scripts of deploy/kind", () => {
-  it("have nothing that shellcheck complains of", async () => {
-    const names = ["deploy", "image", "reset-influxdb", "settings", "setup"]
-    await execute("shellcheck", ["--external-sources", ...names.map((name) => `deploy/kind/${name}.sh`)])
   })
 })
