@@ -27,6 +27,8 @@ interface Service {
   readonly cap_drop: ReadonlyArray<string>
   readonly security_opt: ReadonlyArray<string>
   readonly stop_grace_period?: string
+  readonly stop_signal?: string
+  readonly depends_on?: ReadonlyArray<string> | Readonly<Record<string, { readonly condition: string }>>
   readonly deploy: {
     readonly resources: { readonly limits: { readonly cpus: string; readonly memory: string } }
   }
@@ -48,6 +50,11 @@ const servicesWith = (variables: Readonly<Record<string, string>> = {}): Readonl
   )
 
 const services = servicesWith()
+const serviceOf = (name: string): Service => {
+  const found = services.find(([other]) => other === name)
+  if (found === undefined) throw new Error(`there is no service ${name}`)
+  return found[1]
+}
 const image = `telemetry-pipeline:${version}`
 const processes = services.filter(([, service]) => service.image === image)
 
@@ -123,8 +130,75 @@ describe("deploy/compose.yaml", () => {
   })
 
   it("loses nothing where the log is full", () => {
-    const broker = processes.find(([name]) => name === "broker")
-    expect(broker?.[1].environment?.LOG_WHEN_FULL).toBe("block")
+    expect(serviceOf("broker").environment?.LOG_WHEN_FULL).toBe("block")
+  })
+
+  it("keeps what outlives a container on a volume, where the container writes it", () => {
+    const kept = ["broker", "influxdb", "prometheus", "grafana"].map((name) => [
+      name,
+      serviceOf(name).volumes?.find((volume) => typeof volume === "string" && !volume.startsWith("."))
+    ])
+    expect(kept).toEqual([
+      ["broker", `broker-data:${serviceOf("broker").environment?.DATA_DIR}`],
+      ["influxdb", "influxdb-data:/var/lib/influxdb2"],
+      ["prometheus", "prometheus-data:/prometheus"],
+      ["grafana", "grafana-data:/var/lib/grafana"]
+    ])
+    for (const path of ["INFLUXD_BOLT_PATH", "INFLUXD_SQLITE_PATH", "INFLUXD_ENGINE_PATH"])
+      expect(serviceOf("influxdb").environment?.[path]).toMatch(/^\/var\/lib\/influxdb2\//)
+    const declared = Object.keys(JSON.parse(document).volumes).sort()
+    expect(declared).toEqual(["broker-data", "grafana-data", "influxdb-data", "prometheus-data"])
+  })
+
+  it("lets those that store and read wait until InfluxDB is set up, and InfluxDB end cleanly", () => {
+    const done = { condition: "service_completed_successfully" }
+    for (const name of ["collector-0", "collector-1", "api"])
+      expect(serviceOf(name).depends_on, name).toMatchObject({ "influxdb-setup": done })
+    expect(serviceOf("influxdb")).toMatchObject({ stop_signal: "SIGINT", stop_grace_period: "1m" })
+  })
+
+  it("hands Grafana its password, its data sources and the dashboards, where its provider looks for them", async () => {
+    const { environment, volumes = [] } = serviceOf("grafana")
+    const { GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: home, INFLUXDB_TOKEN, ...others } = environment ?? {}
+    expect(others).toEqual({
+      GF_SECURITY_ADMIN_PASSWORD: "development-password",
+      GF_ANALYTICS_REPORTING_ENABLED: "false",
+      GF_ANALYTICS_CHECK_FOR_UPDATES: "false",
+      GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES: "false",
+      GF_PLUGINS_PREINSTALL_DISABLED: "true",
+      GF_LOG_MODE: "console"
+    })
+    expect(INFLUXDB_TOKEN).toBe(serviceOf("influxdb-setup").environment?.INFLUXDB_TOKEN)
+    const mounts = new Map(
+      volumes.map((volume) => String(volume).split(":")).map(([from, to]) => [to ?? "", from ?? ""])
+    )
+    const provisioning = join(folder, mounts.get("/etc/grafana/provisioning") ?? "")
+    const read = async (file: string) => parse(await readFile(join(provisioning, file), "utf8"))
+    const [{ options }] = (await read("dashboards/dashboards.yaml")).providers
+    const dashboards = mounts.get(options.path)
+    expect(dashboards).toBe("./helm/telemetry-pipeline/dashboards")
+    expect(home?.startsWith(`${options.path}/`)).toBe(true)
+    expect(existsSync(join(folder, dashboards ?? "", home?.slice(options.path.length) ?? ""))).toBe(true)
+    const { datasources } = await read("datasources/datasources.yaml")
+    expect(datasources.map(({ uid, url }: { uid: string; url: string }) => [uid, url])).toEqual([
+      ["prometheus", "http://prometheus:9090"],
+      ["influxdb", "http://influxdb:8086"]
+    ])
+    const { organization, defaultBucket } = datasources[1].jsonData
+    expect(serviceOf("api").environment).toMatchObject({
+      INFLUXDB_ORG: organization,
+      INFLUXDB_BUCKET: defaultBucket
+    })
+    expect(datasources[1].secureJsonData).toEqual({ token: "$INFLUXDB_TOKEN" })
+  })
+
+  it("limits memory as the chart does, which alerts go by", async () => {
+    const values = parse(await readFile(join(folder, "helm/telemetry-pipeline/values.yaml"), "utf8"))
+    const parts = { broker: "mqServer", "streamer-0": "streamer", "collector-0": "collector", api: "api" }
+    for (const [name, key] of Object.entries(parts))
+      expect(`${serviceOf(name).deploy.resources.limits.memory}i`, name).toBe(
+        values[key].resources.limits.memory
+      )
   })
 
   it("gives processes longer to end than they take to drain", async () => {

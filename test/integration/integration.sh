@@ -67,7 +67,9 @@ ask() {
 # A value out of the answer; empty where the answer is no JSON.
 value() { jq --raw-output "$1" "$body" 2> /dev/null; }
 
-header() { tr -d '\r' < "$headers" | sed -n "s/^$1: //Ip" | tail -n 1; }
+header() {
+  tr -d '\r' < "$headers" | awk -v name="$1: " 'index(tolower($0), name) == 1 { value = substr($0, length(name) + 1) } END { print value }'
+}
 
 failure=''
 
