@@ -25,6 +25,8 @@ import type { SampleQueries } from "./queries.ts"
 
 /** A count is repeated after ten times as long as it took, if that is more than the interval. */
 const dutyDivisor = 10
+/** After one that failed, however long that took: what it waited for may be mended, and says nothing of the next. */
+const failedPauseMsMax = 30_000
 /** For how long the view stands in for what InfluxDB can't tell. */
 const staleMsMax = 60_000
 /** For how long who asks waits until everything has been looked at, or what was written is counted. */
@@ -51,12 +53,13 @@ export interface Catalogue
 
 const isForbidden = (failure: StoreUnavailable): boolean => [401, 403, 404].includes(statusOf(failure) ?? 0)
 
-/** How long an effect took in milliseconds, whatever became of it: its failure was told. */
-const timed = (effect: Effect.Effect<void, StoreUnavailable>): Effect.Effect<number> =>
+/** For how long a count has to rest when it is done or has failed, which was told, so that InfluxDB has other work to do. */
+const restAfter = (count: Effect.Effect<void, StoreUnavailable>): Effect.Effect<number> =>
   Effect.gen(function* () {
     const startMs = yield* Clock.currentTimeMillis
-    yield* Effect.ignore(effect)
-    return (yield* Clock.currentTimeMillis) - startMs
+    const { _tag } = yield* Effect.either(count)
+    const restMs = ((yield* Clock.currentTimeMillis) - startMs) * dutyDivisor
+    return _tag === "Right" ? restMs : Math.min(restMs, failedPauseMsMax)
   })
 
 /** The view of one process: read when it is first asked for, and followed from then on, while the scope is open. */
@@ -119,16 +122,19 @@ export const make = (
       )
 
     const follow = Effect.gen(function* () {
-      let openMs = 0
-      let everythingMs = 0
+      let openRestMs = 0
+      let everythingRestMs = 0
       let sinceEverythingMs = 0
       for (;;) {
-        const pauseMs = Math.max(openIntervalMs, openMs * dutyDivisor)
+        const pauseMs = Math.max(openIntervalMs, openRestMs)
         yield* Effect.sleep(pauseMs)
         sinceEverythingMs += pauseMs
-        openMs = yield* timed(oneAtATime(refresh(Effect.zipRight(view.countOpen, view.readSeries))))
-        if (sinceEverythingMs < Math.max(everythingIntervalMs, everythingMs * dutyDivisor)) continue
-        everythingMs = yield* timed(oneAtATime(refresh(Effect.zipRight(view.countAll, view.readSeries))))
+        openRestMs = yield* restAfter(oneAtATime(refresh(Effect.zipRight(view.countOpen, view.readSeries))))
+        const isDue = sinceEverythingMs >= Math.max(everythingIntervalMs, everythingRestMs)
+        if (!isDue || failure !== undefined) continue
+        everythingRestMs = yield* restAfter(
+          oneAtATime(refresh(Effect.zipRight(view.countAll, view.readSeries)))
+        )
         sinceEverythingMs = 0
       }
     })
