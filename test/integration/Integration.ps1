@@ -25,6 +25,10 @@ Add-Type -AssemblyName System.Net.Http
 
 $apiUrl = 'http://localhost:8080'
 if ($env:API_URL) { $apiUrl = $env:API_URL.TrimEnd('/') }
+if ($apiUrl -notmatch '^https?://[^/]') {
+  [Console]::Error.WriteLine("API_URL: $apiUrl is not accepted, expected a URL such as http://localhost:8080")
+  exit 2
+}
 $waitSeconds = 60
 if ($env:WAIT_SECONDS) {
   if ($env:WAIT_SECONDS -notmatch '^[0-9]+$') {
@@ -208,6 +212,10 @@ function Wait-Samples {
   while (-not (Find-Samples)) {
     if ((Get-Date) -ge $deadline) {
       Write-Output "waited $waitSeconds s for $samplesMin samples of a GPU at $apiUrl, in vain"
+      if ($script:status -eq 0) {
+        Write-Output "nobody answers: $($script:text)"
+        exit 1
+      }
       return
     }
     Start-Sleep -Seconds 1

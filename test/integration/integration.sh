@@ -32,6 +32,10 @@ done
 
 api_url=${API_URL:-http://localhost:8080}
 api_url=${api_url%/}
+if [[ ! $api_url =~ ^https?://[^/] ]]; then
+  echo "API_URL: $api_url is not accepted, expected a URL such as http://localhost:8080" >&2
+  exit 2
+fi
 wait_seconds=${WAIT_SECONDS:-60}
 if [[ ! $wait_seconds =~ ^[0-9]+$ ]]; then
   echo "WAIT_SECONDS: $wait_seconds is not accepted, expected a whole number of seconds" >&2
@@ -49,7 +53,7 @@ readonly unknown_gpu=GPU-00000000-unknown
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-readonly body=$folder/body headers=$folder/headers rows=$folder/rows pages=$folder/pages all_gpus=$folder/gpus
+readonly problem=$folder/problem body=$folder/body headers=$folder/headers rows=$folder/rows pages=$folder/pages all_gpus=$folder/gpus
 status=000
 
 # Asks for a path with parameters (name=value); leaves status, headers and body.
@@ -60,8 +64,8 @@ ask() {
   for parameter in "$@"; do parameters+=(--data-urlencode "$parameter"); done
   : > "$body"
   : > "$headers"
-  status=$(curl --silent --get --globoff --max-time "$answer_seconds_max" --output "$body" --dump-header "$headers" \
-    --write-out '%{http_code}' ${parameters[@]+"${parameters[@]}"} "$api_url$path" 2> /dev/null)
+  status=$(curl --silent --show-error --get --globoff --max-time "$answer_seconds_max" --output "$body" --dump-header "$headers" \
+    --write-out '%{http_code}' ${parameters[@]+"${parameters[@]}"} "$api_url$path" 2> "$problem")
 }
 
 # A value out of the answer; empty where the answer is no JSON.
@@ -160,6 +164,7 @@ wait_for_samples() {
   until find_samples; do
     if ((SECONDS >= deadline)); then
       echo "waited $wait_seconds s for $samples_min samples of a GPU at $api_url, in vain"
+      [[ $status != 000 ]] || { echo "nobody answers: $(head -n 1 "$problem")"; exit 1; }
       return
     fi
     sleep 1
