@@ -19,6 +19,9 @@ kubectl := kubectl --context $(CONTEXT) --namespace $(NAMESPACE)
 helm    := helm --kube-context $(CONTEXT) --namespace $(NAMESPACE)
 values  := $(foreach file,$(VALUES),--values $(file))
 image   := --set image.repository=$(IMAGE) --set-string image.tag=$(VERSION)
+# Of an upgrade, only what the caller says, on the command line or in the environment: a release keeps its image.
+said     = $(filter-out file,$(origin $(1)))
+upgrade := $(if $(call said,IMAGE),--set image.repository=$(IMAGE)) $(if $(call said,VERSION),--set-string image.tag=$(VERSION))
 
 .DEFAULT_GOAL := help
 .PHONY: build test coverage docker-build kind-setup kind-delete load-kind k8s-deploy k8s-delete k8s-status k8s-reset-influxdb \
@@ -63,11 +66,11 @@ k8s-status: ## Show the release, its pods, services, volumes and scaling
 k8s-reset-influxdb: ## Delete all that InfluxDB holds and begin with an empty one
 	deploy/kind/reset-influxdb.sh
 
-helm-install: ## Install the chart, with VALUES, into the cluster CONTEXT
+helm-install: ## Install the chart, with the image IMAGE:VERSION and VALUES, into the cluster CONTEXT
 	$(helm) install $(RELEASE) $(chart) --create-namespace $(image) $(values) --wait --timeout 10m
 
-helm-upgrade: ## Upgrade the release to the chart that is checked out; VALUES are added to those that it has
-	$(helm) upgrade $(RELEASE) $(chart) --reset-then-reuse-values $(values) --wait --timeout 10m
+helm-upgrade: ## Upgrade the release to the chart that is checked out; it keeps its image and values but for IMAGE, VERSION and VALUES given
+	$(helm) upgrade $(RELEASE) $(chart) --reset-then-reuse-values $(upgrade) $(values) --wait --timeout 10m
 
 helm-uninstall: ## Uninstall the release; its data and its Secret stay
 	$(helm) uninstall $(RELEASE) --wait

@@ -45,7 +45,9 @@ if ! cmp -s "$CSV_FILE" "$data"; then
 fi
 
 step "The cluster: $CLUSTER"
-if kind get clusters 2>/dev/null | grep -qxF "$CLUSTER"; then
+# Read to its end: with `grep -q` at the end of a pipe kind could be cut off, which counts as a failure here.
+clusters=$(kind get clusters 2>/dev/null) || fail "kind can't list its clusters"
+if grep -qxF "$CLUSTER" <<<"$clusters"; then
   echo "is there"
   kind export kubeconfig --name "$CLUSTER"
 else

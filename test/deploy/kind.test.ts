@@ -80,23 +80,34 @@ const answers = {
   curl: `echo '{"total_gpus":8,"total_metrics":1000}'`
 }
 
-describe("setup.sh", () => {
-  /** A copy of its own of what the script uses, as it leaves a file beside itself. */
-  beforeEach(async () => {
-    for (const path of ["package.json", "deploy/kind", "deploy/sample"]) {
-      await mkdir(join(folder, dirname(path)), { recursive: true })
-      await cp(join(root, path), join(folder, path), { recursive: true })
-    }
-    await rm(join(folder, "deploy/kind/data"), { recursive: true, force: true })
-  })
-
-  const setUp = async (env: NodeJS.ProcessEnv = {}, programs: Record<string, string> = answers) => {
-    const standing = await standIns(folder, programs)
-    const outcome = await outcomeOf(join(folder, "deploy/kind/setup.sh"), [], {
-      env: { ...standing.env, ...env }
-    })
-    return { ...outcome, calls: await standing.calls() }
+/** A copy of what the scripts use, as one of them leaves a file beside itself. */
+const copyScripts = async () => {
+  for (const path of ["package.json", "deploy/kind", "deploy/sample"]) {
+    await mkdir(join(folder, dirname(path)), { recursive: true })
+    await cp(join(root, path), join(folder, path), { recursive: true })
   }
+  await rm(join(folder, "deploy/kind/data"), { recursive: true, force: true })
+}
+
+/** Runs a script of the copy among stand-ins. */
+const runScript = async (
+  script: string,
+  args: ReadonlyArray<string>,
+  programs: Record<string, string>,
+  env: NodeJS.ProcessEnv = {}
+) => {
+  const standing = await standIns(folder, programs)
+  const outcome = await outcomeOf(join(folder, "deploy/kind", script), args, {
+    env: { ...standing.env, ...env }
+  })
+  return { ...outcome, calls: await standing.calls() }
+}
+
+describe("setup.sh", () => {
+  beforeEach(copyScripts)
+
+  const setUp = (env: NodeJS.ProcessEnv = {}, programs: Record<string, string> = answers) =>
+    runScript("setup.sh", [], programs, env)
   const data = () => readFile(join(folder, "deploy/kind/data/dcgm_metrics.csv"), "utf8")
   const firstWords = (calls: ReadonlyArray<string>, count: number) =>
     calls.map((call) => call.split(" ").slice(0, count).join(" "))
@@ -220,5 +231,61 @@ describe("setup.sh", () => {
     expect(exitCode).toBe(0)
     expect(calls.filter((call) => call.startsWith("docker "))).toEqual([])
     expect(calls.filter((call) => call.startsWith("podman ")).length).toBeGreaterThan(4)
+  })
+})
+
+describe("image.sh build", () => {
+  beforeEach(copyScripts)
+
+  it("labels the image with its version and, in a checkout, with the revision", async () => {
+    const programs = { docker: engine, git: "echo 89abcdef" }
+    const build = async () => (await runScript("image.sh", ["build"], programs)).calls.at(-1)
+    expect(await build()).toMatch(/^docker build .* --build-arg VERSION=0\.1\.0 --tag \S+:0\.1\.0 \.$/)
+    await mkdir(join(folder, ".git"))
+    expect(await build()).toContain(" --build-arg VERSION=0.1.0 --build-arg REVISION=89abcdef --tag ")
+  })
+})
+
+describe("reset-influxdb.sh", () => {
+  beforeEach(copyScripts)
+
+  const rendering = "printf '%s\\n' 'kind: PersistentVolumeClaim' 'metadata:' '  name: influxdb-pvc'"
+  const reset = async (claim: string, helm = rendering) => {
+    const outcome = await runScript("reset-influxdb.sh", [], {
+      kubectl: `[[ "$*" != *"get deployment"* ]] || echo "${claim}"`,
+      helm
+    })
+    const changes = outcome.calls
+      .filter((call) => !/ get deployment |--dry-run/.test(call))
+      .map((call) => call.replace(/ --(context|kube-context|namespace) \S+/g, ""))
+    return { ...outcome, changes }
+  }
+
+  it.each([
+    ["the chart's claim", "influxdb-pvc"],
+    ["nothing, as after a run that was cut short", ""]
+  ])("replaces %s, once it is clear that the upgrade can follow", async (_, claim) => {
+    const { exitCode, changes, calls } = await reset(claim)
+    expect(exitCode).toBe(0)
+    expect(calls[1]).toMatch(/^helm .* upgrade .* --reset-then-reuse-values .*--dry-run=server$/)
+    expect(changes.map((call) => call.split(" ").slice(0, 4).join(" "))).toEqual([
+      "kubectl delete deployment influxdb",
+      "kubectl delete persistentvolumeclaim influxdb-pvc",
+      "helm upgrade telemetry-pipeline deploy/helm/telemetry-pipeline",
+      "kubectl rollout restart deployment/api",
+      "kubectl rollout status deployment/api",
+      "kubectl rollout status statefulset/collector"
+    ])
+  })
+
+  it.each([
+    ["a claim that is not the chart's", "mine", rendering, /claim is mine/],
+    ["an upgrade that fails", "influxdb-pvc", "exit 1", /can't be upgraded/],
+    ["an upgrade that would make no claim", "influxdb-pvc", "echo 'kind: Service'", /would make no claim/]
+  ])("deletes nothing where there is %s", async (_, claim, helm, message) => {
+    const { exitCode, stderr, changes } = await reset(claim, helm)
+    expect(exitCode).toBe(1)
+    expect(stderr).toMatch(message)
+    expect(changes).toEqual([])
   })
 })

@@ -35,7 +35,10 @@ const targets: Record<string, RegExp> = {
 /** What a make within a make, or a setting of whoever runs the tests, must not change. */
 const clean = {
   ...Object.fromEntries(
-    ["MAKEFLAGS", "MAKELEVEL", "CLUSTER", "NAMESPACE", "CONTEXT", "VALUES"].map((name) => [name, undefined])
+    [
+      ...["MAKEFLAGS", "MAKELEVEL", "CLUSTER", "NAMESPACE", "RELEASE"],
+      ...["IMAGE", "VERSION", "CONTEXT", "VALUES"]
+    ].map((name) => [name, undefined])
   ),
   CONTAINER_ENGINE: "docker"
 }
@@ -78,6 +81,16 @@ describeWith(["make", "bash"], "the Makefile", () => {
         .filter((line) => /^(helm|kubectl) /.test(line))
       for (const call of calls) expect(call).toMatch(/^\S+ --(kube-)?context elsewhere --namespace mine /)
     }
+  })
+
+  it("an upgrade changes the image where the caller names one, and keeps the release's otherwise", async () => {
+    expect(await make("-n", "helm-upgrade")).not.toContain("image.")
+    const named = await make("-n", "helm-upgrade", "IMAGE=example/pipeline", "VERSION=1.2.3")
+    expect(named).toContain(" --set image.repository=example/pipeline --set-string image.tag=1.2.3 ")
+    const env = { ...clean, VERSION: "1.2.3" }
+    const ofEnvironment = await execute("make", ["-n", "helm-upgrade"], { env })
+    expect(ofEnvironment).toContain(" --set-string image.tag=1.2.3 ")
+    expect(ofEnvironment).not.toContain("image.repository")
   })
 
   it("has the defaults of the scripts that it calls", async () => {
