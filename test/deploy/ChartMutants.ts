@@ -8,6 +8,8 @@ export interface Mutant {
   readonly policy: PolicyName
   readonly what: string
   readonly change: Change
+  /** The table of values that it is rendered with. */
+  readonly variant: string
 }
 
 const podNamed = (objects: Array<KubernetesObject>, name: string): Pod => {
@@ -36,12 +38,25 @@ const inSpec =
     Object.assign(objectNamed(objects, kind, name).spec!, changes)
   }
 
+const inIngress = (service: { readonly name: string; readonly port: { readonly name: string } }): Change =>
+  inSpec("Ingress", "api", { rules: [{ http: { paths: [{ backend: { service } }] } }] })
+
+const inScrape =
+  (changes: object): Change =>
+  (objects) => {
+    Object.assign(objectNamed(objects, "ServiceMonitor", "telemetry-pipeline").spec!.endpoints![0]!, changes)
+  }
+
 const api = "Deployment/api"
 const setup = "Job/influxdb-setup-1"
 const broker = "StatefulSet/mq-server"
 
-const found = (policy: PolicyName, changes: Readonly<Record<string, Change>>): ReadonlyArray<Mutant> =>
-  Object.entries(changes).map(([what, change]) => ({ policy, what, change }))
+const found = (
+  policy: PolicyName,
+  changes: Readonly<Record<string, Change>>,
+  variant = "default"
+): ReadonlyArray<Mutant> =>
+  Object.entries(changes).map(([what, change]) => ({ policy, what, change, variant }))
 
 export const mutants: ReadonlyArray<Mutant> = [
   ...found("isRestricted", {
@@ -95,7 +110,17 @@ export const mutants: ReadonlyArray<Mutant> = [
     "a heap as Node likes": inContainer(api, (container) => {
       container.env = container.env!.filter(({ name }) => name !== "NODE_OPTIONS")
     }),
-    "less memory": inContainer(broker, (c) => Object.assign(c.resources!.limits!, { memory: "600Mi" }))
+    "less memory": inContainer(broker, (c) => Object.assign(c.resources!.limits!, { memory: "600Mi" })),
+    "less memory of InfluxDB": inContainer("Deployment/influxdb", (c) =>
+      Object.assign(c.resources!.limits!, { memory: "2Gi" })
+    ),
+    "an InfluxDB that knows of no limit": inContainer("Deployment/influxdb", (container) => {
+      container.env = container.env!.filter(({ name }) => name !== "GOMEMLIMIT")
+    }),
+    "options that replace the image's": inContainer("StatefulSet/collector", (container) => {
+      const options = container.env!.find(({ name }) => name === "NODE_OPTIONS")!
+      options.value = options.value!.split(" ").pop()!
+    })
   }),
   ...found("hasProbes", {
     "a liveness that a dead InfluxDB turns red": inContainer(api, (c) => {
@@ -104,6 +129,12 @@ export const mutants: ReadonlyArray<Mutant> = [
     "a readiness that is liveness": inContainer("StatefulSet/collector", (c) => {
       c.readinessProbe = { httpGet: { path: "/health", port: "http" } }
     }),
+    "a start of one moment": inContainer(broker, (c) =>
+      Object.assign(c.startupProbe!, { failureThreshold: 1 })
+    ),
+    "an end for one late answer": inContainer(api, (c) =>
+      Object.assign(c.livenessProbe!, { failureThreshold: 1 })
+    ),
     "no start": inContainer(broker, (container) => delete container.startupProbe),
     "a port that is none": inContainer(api, (container) => {
       container.livenessProbe = { httpGet: { path: "/health", port: "metrics" } }
@@ -116,6 +147,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     "a Service of every pod": inSpec("Service", "api", {
       selector: { "app.kubernetes.io/name": "telemetry-pipeline" }
     }),
+    "a spread of nobody": inPod(api, ({ spec }) => {
+      spec.topologySpreadConstraints = [{ labelSelector: { matchLabels: { app: "api" } } }]
+    }),
     "a budget of nobody": inSpec("PodDisruptionBudget", "api", { selector: { matchLabels: { app: "api" } } }),
     "a test that is taken for a gateway": inPod("Pod/smoke", ({ metadata }) => {
       metadata.labels = { ...metadata.labels, "app.kubernetes.io/component": "gateway" }
@@ -125,6 +159,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     "an object without an instance": (objects) => {
       objectNamed(objects, "ConfigMap", "gpu-telemetry-config").metadata.labels = {}
     },
+    "a Job's pods that its release does not find": inPod(setup, ({ metadata }) => {
+      metadata.labels = { ...metadata.labels, "app.kubernetes.io/instance": "another" }
+    }),
     "a claim that can't be upgraded": (objects) => {
       const [claim] = objectNamed(objects, "StatefulSet", "mq-server").spec!.volumeClaimTemplates!
       claim!.metadata.labels = { "app.kubernetes.io/version": "1" }
@@ -139,8 +176,21 @@ export const mutants: ReadonlyArray<Mutant> = [
     ),
     "a StatefulSet without a Service": inSpec("StatefulSet", "streamer", { serviceName: "streamers" }),
     "pods one after another": inSpec("StatefulSet", "collector", { podManagementPolicy: "OrderedReady" }),
-    "a full log that nobody can read": inSpec("Service", "mq-server", { publishNotReadyAddresses: false })
+    "a full log that nobody can read": inSpec("Service", "mq-server", { publishNotReadyAddresses: false }),
+    "a test of what is not there": inContainer("Pod/smoke", (container) => {
+      container.args = ["http://api:80", ...container.args!.slice(1)]
+    })
   }),
+  ...found(
+    "isReached",
+    {
+      "an Ingress to no Service": inIngress({ name: "gateway", port: { name: "http" } }),
+      "an Ingress to no port": inIngress({ name: "api", port: { name: "web" } }),
+      "a scrape of a port that nobody has": inScrape({ port: "metrics" }),
+      "a scrape longer than its interval": inScrape({ scrapeTimeout: "1m" })
+    },
+    "everything"
+  ),
   ...found("isScaled", {
     "a budget that holds a drain up": inSpec("PodDisruptionBudget", "api", {
       maxUnavailable: undefined,
@@ -150,6 +200,8 @@ export const mutants: ReadonlyArray<Mutant> = [
       unhealthyPodEvictionPolicy: "IfHealthyBudget"
     }),
     "two who say how many": inSpec("Deployment", "api", { replicas: 2 }),
+    "a Job that is tried once": inSpec("Job", "influxdb-setup-1", { backoffLimit: 0 }),
+    "an autoscaler that may not scale": inSpec("HorizontalPodAutoscaler", "api", { maxReplicas: 2 }),
     "an autoscaler of nothing": inSpec("HorizontalPodAutoscaler", "api", {
       scaleTargetRef: { kind: "Deployment", name: "gateway" }
     })

@@ -11,6 +11,8 @@ export interface ValueSource {
 
 export interface Probe {
   readonly httpGet?: { readonly path: string; readonly port: string | number }
+  readonly periodSeconds?: number
+  readonly failureThreshold?: number
 }
 
 export interface Container {
@@ -65,6 +67,7 @@ export interface PodSpec {
   initContainers?: Array<Container>
   containers: Array<Container>
   volumes?: Array<Volume>
+  topologySpreadConstraints?: Array<{ labelSelector?: Selector }>
 }
 
 export interface Selector {
@@ -92,13 +95,19 @@ export interface Spec {
   persistentVolumeClaimRetentionPolicy?: { whenDeleted: string; whenScaled: string }
   podManagementPolicy?: string
   scaleTargetRef?: { kind: string; name: string }
+  minReplicas?: number
+  maxReplicas?: number
+  backoffLimit?: number
   maxUnavailable?: number | string
   minAvailable?: number | string
   unhealthyPodEvictionPolicy?: string
   claimRef?: { namespace: string; name: string }
   volumeName?: string
-  endpoints?: Array<{ port: string }>
-  rules?: unknown
+  endpoints?: Array<{ port: string; interval: string; scrapeTimeout: string }>
+  /** Of an Ingress. */
+  rules?: ReadonlyArray<{
+    http?: { paths: ReadonlyArray<{ backend: { service?: { name: string; port: { name?: string } } } }> }
+  }>
 }
 
 export interface KubernetesObject {

@@ -1,4 +1,6 @@
 /** What has to hold for whatever the chart renders: each policy names what it finds against it. */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import {
   bytesOf,
   containersOf,
@@ -10,12 +12,23 @@ import {
   podsOf,
   selectedBy
 } from "./ChartObjects.ts"
+import { root } from "./Tool.ts"
 
 export type Policy = (objects: ReadonlyArray<KubernetesObject>) => ReadonlyArray<string>
 
 /** What of some facts does not hold. */
 const unmet = (name: string, facts: Readonly<Record<string, boolean>>): ReadonlyArray<string> =>
   Object.entries(facts).flatMap(([fact, holds]) => (holds ? [] : [`${name}: not so: ${fact}`]))
+
+/** What the image tells Node in a variable that the chart's takes the place of. */
+const [, imageOptions = ""] =
+  /^ENV NODE_OPTIONS=(.+)$/m.exec(readFileSync(join(root, "deploy/docker/Dockerfile"), "utf8")) ?? []
+
+/** Seconds of a duration of one unit. */
+const secondsOf = (duration: string): number => {
+  const [, number, unit] = /^(\d+)(ms|s|m|h)$/.exec(duration) ?? []
+  return Number(number) * ({ ms: 0.001, s: 1, m: 60, h: 3_600 }[unit!] ?? Number.NaN)
+}
 
 const ofPods =
   (policy: (pod: Pod) => ReadonlyArray<string>): Policy =>
@@ -96,16 +109,25 @@ const hasResources = ofPods((pod) =>
   )
 )
 
-/** Beyond the heap there has to be room for buffers. */
+/** Beyond the heap there has to be room for buffers, and each runtime has to know what it may have. */
 const hasRoomBesideItsHeap = ofPods((pod) =>
   containersOf(pod).flatMap(({ name, env = [], resources }) => {
-    const options = env.find((variable) => variable.name === "NODE_OPTIONS")?.value ?? ""
-    const mebibytes = Number(/^--max-old-space-size=(\d+)$/.exec(options)?.[1] ?? 0)
-    const isOurs = pod.isServing && name !== "influxdb"
-    return unmet(`${pod.name} ${name}`, {
-      "Node's heap is at most six tenths of the memory":
-        !isOurs || (mebibytes > 0 && mebibytes * 2 ** 20 <= 0.6 * bytesOf(resources?.limits?.memory ?? ""))
-    })
+    const valueOf = (variable: string) => env.find((one) => one.name === variable)?.value ?? ""
+    const options = valueOf("NODE_OPTIONS").split(" ")
+    const [heap] = options.flatMap((option) => /^--max-old-space-size=(\d+)$/.exec(option)?.[1] ?? [])
+    const goLimit = Number(/^(\d+)MiB$/.exec(valueOf("GOMEMLIMIT"))?.[1] ?? 0) * 2 ** 20
+    if (!pod.isServing) return []
+    const limit = bytesOf(resources?.limits?.memory ?? "0")
+    return unmet(
+      `${pod.name} ${name}`,
+      name === "influxdb"
+        ? { "Go knows of about eight tenths of the memory": goLimit > 0.7 * limit && goLimit <= 0.8 * limit }
+        : {
+            "Node's heap is at most six tenths of the memory":
+              Number(heap ?? 0) > 0 && Number(heap) * 2 ** 20 <= 0.6 * limit,
+            "what the image tells Node is told here, too": options.includes(imageOptions)
+          }
+    )
   })
 )
 
@@ -121,6 +143,9 @@ const hasProbes = ofPods((pod) =>
             "it starts and lives by /health": [startupProbe, livenessProbe].every(
               (probe) => probe?.httpGet?.path === "/health"
             ),
+            "it has minutes to start, and one late answer ends nothing":
+              (startupProbe?.periodSeconds ?? 10) * (startupProbe?.failureThreshold ?? 3) >= 300 &&
+              (livenessProbe?.failureThreshold ?? 3) >= 3,
             "it is ready by /ready": readinessProbe?.httpGet?.path === "/ready",
             "it is asked at a named port of its own": probes.every((probe) =>
               ports.some(({ name }) => name === probe?.httpGet?.port)
@@ -149,6 +174,13 @@ const selectsItsOwn: Policy = (objects) => {
             })
           ]
     ),
+    ...pods.flatMap(({ of, name, spec: { topologySpreadConstraints = [] } }) =>
+      topologySpreadConstraints.flatMap(({ labelSelector }) =>
+        unmet(name, {
+          "it spreads its own pods": String(selectedBy(labelSelector?.matchLabels ?? {}, pods)) === nameOf(of)
+        })
+      )
+    ),
     ...ofKind(objects, "Service").flatMap((service) => one(service, service.spec?.selector)),
     ...ofKind(objects, "PodDisruptionBudget").flatMap((budget) =>
       one(budget, budget.spec?.selector?.matchLabels)
@@ -157,6 +189,7 @@ const selectsItsOwn: Policy = (objects) => {
 }
 
 const nameLabel = "app.kubernetes.io/name"
+const instanceLabel = "app.kubernetes.io/instance"
 const labelNames = ["name", "instance", "version", "managed-by", "part-of"]
 
 const isLabelled: Policy = (objects) => [
@@ -170,14 +203,16 @@ const isLabelled: Policy = (objects) => [
   ...podsOf(objects).flatMap(({ name, metadata }) =>
     unmet(name, {
       "its pods have a component": Boolean(metadata.labels?.["app.kubernetes.io/component"]),
-      "its pods have the name": metadata.labels?.[nameLabel] === "telemetry-pipeline"
+      "its pods have the name": metadata.labels?.[nameLabel] === "telemetry-pipeline",
+      "its pods are found by the release": metadata.labels?.[instanceLabel] === "telemetry-pipeline"
     })
   ),
   ...objects.flatMap((object) =>
     (object.spec?.volumeClaimTemplates ?? []).flatMap(({ metadata }) =>
       unmet(nameOf(object), {
         "its claims have no label that an upgrade changes, as it may not":
-          metadata.labels?.["app.kubernetes.io/version"] === undefined
+          metadata.labels?.["app.kubernetes.io/version"] === undefined,
+        "its claims are found by the release": metadata.labels?.[instanceLabel] === "telemetry-pipeline"
       })
     )
   )
@@ -187,7 +222,35 @@ const isLabelled: Policy = (objects) => [
 const isReached: Policy = (objects) => {
   const pods = podsOf(objects)
   const services = ofKind(objects, "Service")
+  const isServed = (host: string | undefined, port: string | undefined) =>
+    services.some(
+      ({ metadata, spec }) =>
+        metadata.name === host &&
+        spec?.ports?.some((of) => port !== undefined && [of.name, String(of.port)].includes(port))
+    )
+  const endpoints = ofKind(objects, "ServiceMonitor").flatMap(({ spec }) => spec?.endpoints ?? [])
   return [
+    ...ofKind(objects, "Ingress").flatMap((ingress) =>
+      (ingress.spec?.rules ?? [])
+        .flatMap(({ http }) => http?.paths ?? [])
+        .flatMap(({ backend: { service } }) =>
+          unmet(nameOf(ingress), { "its Service is there": isServed(service?.name, service?.port.name) })
+        )
+    ),
+    ...pods.flatMap((pod) =>
+      containersOf(pod)
+        .flatMap(({ args = [] }) => args.filter((text) => text.startsWith("http://")))
+        .map((text) => new URL(text))
+        .flatMap(({ href, hostname, port }) =>
+          unmet(pod.name, { [`${href} is a Service`]: isServed(hostname, port) })
+        )
+    ),
+    ...endpoints.flatMap(({ port, interval, scrapeTimeout }) =>
+      unmet("ServiceMonitor", {
+        "every Service has its port": services.every(({ metadata }) => isServed(metadata.name, port)),
+        "a scrape is over before the next": secondsOf(scrapeTimeout) <= secondsOf(interval)
+      })
+    ),
     ...services.flatMap((service) => {
       const selector = service.spec?.selector ?? {}
       const found = pods.filter(({ metadata }) => isSelected(selector, metadata.labels))
@@ -215,7 +278,7 @@ const isReached: Policy = (objects) => {
   ]
 }
 
-/** A drain of a node is never held up for ever, and nobody but the autoscaler says how many there are. */
+/** A drain is never held up for ever, nobody but an autoscaler says how many there are, and what fails once is tried again. */
 const isScaled: Policy = (objects) => [
   ...ofKind(objects, "PodDisruptionBudget").flatMap((budget) =>
     unmet(nameOf(budget), {
@@ -229,9 +292,13 @@ const isScaled: Policy = (objects) => [
     const target = objects.find((object) => object.kind === kind && object.metadata.name === name)
     return unmet(nameOf(autoscaler), {
       "it scales what is there": target !== undefined,
+      "it may scale": Number(autoscaler.spec?.maxReplicas) > Number(autoscaler.spec?.minReplicas),
       "its target does not say how many": target?.spec?.replicas === undefined
     })
-  })
+  }),
+  ...ofKind(objects, "Job").flatMap((job) =>
+    unmet(nameOf(job), { "it is tried again": (job.spec?.backoffLimit ?? 6) >= 3 })
+  )
 ]
 
 /** What holds data outlives a release, and the Secret with it, which the data knows. */

@@ -26,6 +26,9 @@ app.kubernetes.io/part-of: gpu-telemetry
 
 {{- define "telemetry-pipeline.image" -}}
 {{- $image := .Values.image -}}
+{{- if and (eq $image.tag "latest") (not $image.digest) -}}
+{{- fail (printf "the tag latest of the image %s says nothing of what runs: name a version, or a digest" $image.repository) -}}
+{{- end -}}
 {{- if $image.digest -}}
 {{ $image.repository }}@{{ $image.digest }}
 {{- else -}}
@@ -35,6 +38,28 @@ app.kubernetes.io/part-of: gpu-telemetry
 
 {{- define "telemetry-pipeline.secretName" -}}
 {{ .Values.secret.existingSecret | default "gpu-telemetry-secret" }}
+{{- end }}
+
+{{/*
+The Secret's key of the token that applies. That of an InfluxDB of one's own has a key beside the one that the release's own
+InfluxDB knows, which has to outlast it; in a Secret of one's own there is but one.
+*/}}
+{{- define "telemetry-pipeline.influxdbTokenKey" -}}
+{{- if or .Values.influxdb.enabled .Values.secret.existingSecret -}}
+INFLUXDB_TOKEN
+{{- else -}}
+EXTERNAL_INFLUXDB_TOKEN
+{{- end -}}
+{{- end }}
+
+{{/* Refuses a Secret of one's own that is there without a key. Takes {root, value, name, keys}. */}}
+{{- define "telemetry-pipeline.checkSecretKeys" -}}
+{{- $found := lookup "v1" "Secret" .root.Release.Namespace .name -}}
+{{- range $key := .keys -}}
+{{- if and $found (not (hasKey ($found.data | default dict) $key)) -}}
+{{- fail (printf "%s: the Secret %s has no key %s" $.value $.name $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- define "telemetry-pipeline.influxdbUrl" -}}

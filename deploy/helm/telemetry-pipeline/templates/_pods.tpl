@@ -48,14 +48,11 @@ capabilities:
 {{- end }}
 
 {{/*
-Annotations that restart pods when what they read has changed: the ConfigMap, and secrets that were given. Generated ones never
-change, and are no part of it, as they differ in each rendering without a cluster.
+Annotations that restart pods when the ConfigMap has changed. Secrets are no part of it: who may read pods could try guesses
+against a sum of theirs.
 */}}
 {{- define "telemetry-pipeline.podAnnotations" -}}
 checksum/config: {{ include "telemetry-pipeline.sharedConfig" .root | sha256sum }}
-{{- with .root.Values.secret }}
-checksum/secret: {{ list .existingSecret .influxdbToken .mqToken | toJson | sha256sum }}
-{{- end }}
 {{- with .values.podAnnotations }}
 {{ toYaml . }}
 {{- end }}
@@ -74,21 +71,27 @@ resources:
 {{/* Variables of one component: its own settings, and how much of its memory is the heap's. Takes {root, values, heapPercent}. */}}
 {{- define "telemetry-pipeline.componentEnv" -}}
 # Node takes its heap from what it believes the machine has; beyond the limit the kernel kills. The rest is for buffers, which
-# are no part of the heap.
+# are no part of the heap. The warning is of InfluxDB's client, as in the image, whose options these replace.
 - name: NODE_OPTIONS
-  value: --max-old-space-size={{ div (mul (include "telemetry-pipeline.bytes" .values.resources.limits.memory | int64) .heapPercent) 104857600 }}
+  value: --disable-warning=DEP0169 --max-old-space-size={{ div (mul (include "telemetry-pipeline.bytes" .values.resources.limits.memory | int64) .heapPercent) 104857600 }}
 {{- range $name, $value := .values.config }}
 - name: {{ $name }}
   value: {{ include "telemetry-pipeline.text" $value | quote }}
 {{- end }}
 {{- end }}
 
+{{/* A variable out of the Secret, by the name of its key unless another one is given. Takes {root, key}, and name. */}}
 {{- define "telemetry-pipeline.fromSecret" -}}
-- name: {{ .key }}
+- name: {{ .name | default .key }}
   valueFrom:
     secretKeyRef:
       name: {{ include "telemetry-pipeline.secretName" .root }}
       key: {{ .key }}
+{{- end }}
+
+{{/* How a collector or gateway is let in to InfluxDB. */}}
+{{- define "telemetry-pipeline.influxdbAccess" -}}
+{{ include "telemetry-pipeline.fromSecret" (dict "root" . "name" "INFLUXDB_TOKEN" "key" (include "telemetry-pipeline.influxdbTokenKey" .)) }}
 {{- end }}
 
 {{/* How a streamer or collector reaches the broker beyond its address. */}}
@@ -120,7 +123,8 @@ startupProbe:
   httpGet: { path: /health, port: http }
   periodSeconds: 2
   timeoutSeconds: 5
-  # Ten minutes: a broker reads its log before it is there.
+  # Ten minutes, far beyond what a start takes: a broker answers while it still reads its log. They are for nodes on which
+  # everything starts at once.
   failureThreshold: 300
 livenessProbe:
   httpGet: { path: /health, port: http }
