@@ -17,13 +17,14 @@ const others: Readonly<Record<string, Party>> = {
   },
   prometheus: { namespace: "monitoring", labels: { app: "prometheus" } },
   dns: { namespace: "kube-system", labels: { "k8s-app": "kube-dns" } },
+  "OpenShift's dns": { namespace: "openshift-dns", labels: { app: "dns" } },
   internet: { address: "203.0.113.7" },
   office: { address: "198.51.100.7" },
   "office's guests": { address: "198.51.100.200" },
   "own InfluxDB": { address: "192.0.2.7" }
 }
 
-const ports = [53, 80, 443, 6443, 8080, 8086, 9000, 9001, 9002]
+const ports = [53, 54, 80, 443, 5353, 6443, 8080, 8086, 9000, 9001, 9002]
 
 /** Pods of ours by their component; of more with the same labels, one. */
 const ours = (objects: ReadonlyArray<KubernetesObject>): Readonly<Record<string, Party>> =>
@@ -86,7 +87,12 @@ describeWith(["helm"], "the chart's NetworkPolicies", () => {
       "office -> influxdb 8086",
       "old collector -> broker 9000"
     ]
-    expect(matrix(rendered.get("everything")!)).toEqual([...needed, ...ofInfluxdb, ...named].sort())
+    const asked = [...needed, ...ofInfluxdb].flatMap((line) =>
+      line.endsWith("-> dns 53")
+        ? [54, 5353].map((port) => line.replace("dns 53", `OpenShift's dns ${port}`))
+        : [line]
+    )
+    expect(matrix(rendered.get("everything")!)).toEqual([...asked, ...named].sort())
   })
 
   it("let out to an InfluxDB of one's own at its port, where it is", () => {

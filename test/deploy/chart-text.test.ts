@@ -96,7 +96,11 @@ describeWith(["helm"], "the chart's notes", () => {
     const monitored = { serviceMonitor: { enabled: true } }
     expect(await notesWith(monitored)).toContain("networkPolicy.prometheusFrom names nobody")
     const external = { influxdb: { enabled: false, url: "http://x" }, secret: { existingSecret: "own" } }
-    expect(await notesWith(external)).not.toMatch(/influxdb-pvc|generated|service\/influxdb/)
+    const elsewhere = await notesWith(external)
+    expect(elsewhere).not.toMatch(/influxdb-pvc|generated|service\/influxdb/)
+    expect(elsewhere).toContain("Secrets are in own (which is not there yet: pods wait for it):")
+    const token = { secret: { influxdbToken: "0123456789abcdef" } }
+    expect(await notesWith({ ...external, ...token })).toContain("{.data.EXTERNAL_INFLUXDB_TOKEN}")
   })
 })
 
