@@ -36,7 +36,9 @@ fail() {
   say "$*"
   exit 1
 }
-offsets() { kube exec mq-server-0 --container broker -- node /app/dist/telemetry-pipeline.js offsets "$@" </dev/null; }
+# From a collector's pod, which may reach the broker and knows its certificate; from the broker's own where there is none.
+peer=
+offsets() { kube exec "$peer" -- node /app/dist/telemetry-pipeline.js offsets "$@" </dev/null; }
 # A line for each collector: its id and its checkpoint.
 checkpoints() { offsets list | awk '$1 ~ /^collector-[0-9]+$/ && $2 ~ /^[0-9]+$/ { print $1, $2 }' | sort; }
 
@@ -77,7 +79,10 @@ image=$(kube get statefulset mq-server --output "jsonpath=$template.containers[?
   fail "no statefulset mq-server in the namespace $namespace"
 # Offsets mean something in the log that they are of, which is on this volume.
 log=$(kube get persistentvolumeclaim data-mq-server-0 --output 'jsonpath={.metadata.uid}') || fail "the broker has no claim data-mq-server-0"
-checkpoints >/dev/null || fail "mq-server-0 can't be asked for the collectors' checkpoints: nothing was stopped"
+for peer in collector-0 mq-server-0 ""; do
+  [ -n "$peer" ] || fail "mq-server can't be asked for the collectors' checkpoints: nothing was stopped"
+  if checkpoints >/dev/null; then break; fi
+done
 [ -z "$(kube get pod "$pod" --ignore-not-found --output name)" ] ||
   fail "pod/$pod is there: another run is at work, or was killed; then kubectl --namespace $namespace delete pod $pod"
 if [ "$action" = save ]; then
@@ -122,7 +127,7 @@ echo "InfluxDB stops"
 kube scale deployment influxdb --replicas 0 >/dev/null
 kube wait pod --selector app.kubernetes.io/component=influxdb --for delete --timeout 2m >/dev/null
 # What has been committed is stored by now; what was stored and not committed comes again, and stays once.
-current=$(checkpoints) || fail "mq-server-0 can't be asked for the collectors' checkpoints"
+current=$(checkpoints) || fail "mq-server can't be asked any more for the collectors' checkpoints"
 
 kube create --filename - >/dev/null <<END
 apiVersion: v1
@@ -140,14 +145,18 @@ spec:
     - name: volume
       image: $image
       command: [node, -e, "setInterval(() => {}, 1e9)"]
-      resources: {requests: {cpu: 100m, memory: 64Mi}, limits: {cpu: "1", memory: 256Mi}}
+      resources: {requests: {cpu: 10m, memory: 64Mi}, limits: {cpu: "1", memory: 256Mi}}
       securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
       volumeMounts: [{name: data, mountPath: /data}, {name: tmp, mountPath: /tmp}]
   volumes:
     - {name: data, persistentVolumeClaim: {claimName: $claim}}
     - {name: tmp, emptyDir: {sizeLimit: 16Mi}}
 END
-kube wait pod "$pod" --for condition=Ready --timeout 2m >/dev/null
+kube wait pod "$pod" --for condition=Ready --timeout 2m >/dev/null || {
+  kube get pod "$pod" --output 'jsonpath={range .status.conditions[*]}{.type} {.status} {.message}{"\n"}{end}' >&2 || true
+  kube get events --field-selector "involvedObject.name=$pod" --output 'jsonpath={range .items[*]}{.reason}: {.message}{"\n"}{end}' >&2 || true
+  fail "pod/$pod, which would copy the volume, does not start"
+}
 
 if [ "$action" = save ]; then
   printf 'log %s\n%s\n' "$log" "$current" | kube exec --stdin "$pod" -- sh -c 'cat >/tmp/checkpoints'

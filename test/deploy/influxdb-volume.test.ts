@@ -17,6 +17,9 @@ case "$*" in
   *" get deployment influxdb "*) printf '%s\\n' "\${REPLICAS:-1}" claim '' '' '' end ;;
   *" get statefulset "*) echo image ;;
   *" get persistentvolumeclaim "*) echo "\${LOG:-log-1}" ;;
+  *" wait pod influxdb-volume "*) exit "\${UNREADY:-0}" ;;
+  *" get events "*) echo "FailedScheduling: no node has room" ;;
+  *" exec \${AWAY:-nobody} "*) exit 1 ;;
   *" offsets list") [ -z "\${DEAF:-}" ] && printf '%s\\n' 'the log is empty; the next message gets 9' 'ID OFFSET' && cat now ;;
   *" create "*) cat >pod ;;
   *" cat >/tmp/checkpoints") cat >checkpoints ;;
@@ -91,8 +94,34 @@ describe("influxdb-volume.sh", () => {
     if (action === "restore") await run("save")
     const { exitCode, stderr, scales } = await run(action, { DEAF: "yes" })
     expect(exitCode).toBe(1)
-    expect(stderr).toContain("mq-server-0 can't be asked")
+    expect(stderr).toContain("mq-server can't be asked")
     expect(scales).toEqual([])
+  })
+
+  it("asks from the broker's own pod where no collector runs", async () => {
+    const { exitCode, calls } = await run("save", { AWAY: "collector-0" })
+    expect(exitCode).toBe(0)
+    expect(calls.filter((call) => call.endsWith("offsets list")).map((call) => call.split(" ")[4])).toEqual([
+      "collector-0",
+      "mq-server-0",
+      "mq-server-0"
+    ])
+  })
+
+  it("stops nothing for a file that can't be written", async () => {
+    file = join(folder, "missing/saved.tar.gz")
+    const { exitCode, stderr, scales } = await run("save")
+    expect(exitCode).toBe(1)
+    expect(stderr).toContain("can't be written")
+    expect(scales).toEqual([])
+  })
+
+  it("tells why its pod does not start, and starts InfluxDB again", async () => {
+    await run("save")
+    const { exitCode, stderr, scales } = await run("restore", { UNREADY: "1" })
+    expect(exitCode).toBe(1)
+    expect(stderr).toMatch(/FailedScheduling: no node has room\n.*does not start/)
+    expect(scales).toEqual(["0", "1"])
   })
 
   it("asks nobody to restore a file that is cut off", async () => {
