@@ -33,6 +33,8 @@ import {
 } from "./Rows.ts"
 
 const rows = 200_000
+/** Read while InfluxDB is saved, emptied and restored. */
+const moreRows = 100_000
 const release = "telemetry-pipeline"
 
 describeOnCluster("the chart on a real Kubernetes", [...imageTools, "make", "curl", "cksum", "go"], () => {
@@ -61,11 +63,12 @@ describeOnCluster("the chart on a real Kubernetes", [...imageTools, "make", "cur
     return { url: `http://${cluster.node}:30086`, token }
   }
   const stored = async () => countOfInflux(await influx())
+  const isRolledOut = (owner: string) => cluster.kubectl("rollout", "status", owner, "--timeout", "2m")
   /** Rows still pass: more of them are stored than there were, and not yet all. */
   const rowsPass = async (): Promise<void> => {
     const before = await stored()
     const after = await eventually("more rows are stored", 60, stored, (count) => count > before)
-    expect(after, "rows are left, so that what is killed is killed among them").toBeLessThan(rows)
+    expect(after, "rows are left, so that what is killed is killed among them").toBeLessThan(expected.length)
   }
   /** What has to outlive everything but its own deletion. */
   const kept = async () => ({
@@ -83,14 +86,14 @@ describeOnCluster("the chart on a real Kubernetes", [...imageTools, "make", "cur
       "the gateway has counted them",
       120,
       () => countOfApi(api),
-      (count) => count === rows
+      (count) => count === expected.length
     )
     // The list of GPUs follows what is stored within a minute.
     await eventually(
       "the gateway exports them",
       120,
       async () => (await rowsOfApi(api)).length,
-      (count) => count === rows
+      (count) => count === expected.length
     )
     expect(await rowsOfApi(api)).toEqual(expected)
   }
@@ -253,14 +256,33 @@ describeOnCluster("the chart on a real Kubernetes", [...imageTools, "make", "cur
     expect(await kept()).toEqual(before)
   })
 
-  it("what is saved of InfluxDB is there again when it is restored over an empty one", async () => {
-    const saved = join(installation.folder, "influxdb.tar.gz")
-    await installation.run("deploy/kubernetes/influxdb-volume.sh", "save", saved)
+  it("a restore over an empty InfluxDB brings back what was saved, and what came since; every row is stored once", async () => {
+    const more = join(installation.folder, "deploy/kind/data/dcgm_metrics.csv")
+    await writeRows(more, "more", moreRows)
+    expected = [...expected, ...(await rowsOfFile(more))].sort()
+    // Another number of streamers begins at the file's beginning; the log has room for all of it.
+    const streaming = await installation.values("streaming", {
+      mqServer: { config: { LOG_RETENTION_BYTES: "64MiB" } },
+      streamer: { replicas: 1, config: { RATE: "1000" } }
+    })
+    await installation.make("helm-upgrade", `VALUES=${streaming}`)
+    const file = join(installation.folder, "influxdb.tar.gz")
+    await rowsPass()
+    const said = await installation.run("deploy/kubernetes/influxdb-volume.sh", "save", file)
+    expect(said).toMatch(/^context kube, namespace gpu-telemetry\n(.*\n)+collector-0 \d+\ncollector-1 \d+\n/)
+    await isRolledOut("deployment/influxdb")
+    await rowsPass()
     await installation.make("k8s-reset-influxdb")
-    expect(await stored()).toBe(0)
-    await installation.run("deploy/kubernetes/influxdb-volume.sh", "restore", saved)
+    expect(await stored()).toBeLessThan(moreRows)
+    await rowsPass()
+    expect(await installation.run("deploy/kubernetes/influxdb-volume.sh", "restore", file)).toMatch(
+      /(^collector-\d is at offset \d+, \d+ to go\n){2}/m
+    )
     for (const restarted of ["deployment/influxdb", "deployment/api", "statefulset/collector"])
-      await cluster.kubectl("rollout", "status", restarted, "--timeout", "2m")
+      await isRolledOut(restarted)
+    // What is left need not be waited for.
+    await cluster.kubectl("set", "env", "statefulset/streamer", "RATE=max")
+    await eventually("all rows are stored", 120, stored, (count) => count >= expected.length)
     await everyRowIsStoredOnce()
   })
 
