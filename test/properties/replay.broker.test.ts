@@ -7,7 +7,7 @@ import { heldBackFrom } from "../../src/actors/broker/Retention.ts"
 import { BrokerState } from "../../src/actors/broker/State.ts"
 import { fold } from "../../src/actors/Step.ts"
 import { checkpointUnseenMsMax, rememberedSequencesMin, seenIntervalMs } from "../../src/protocol/Limits.ts"
-import { BrokerWorld, brokerHistory, cuts, regrouped } from "./worlds/broker.ts"
+import { type BrokerOp, BrokerWorld, brokerHistory, cuts, regrouped } from "./worlds/broker.ts"
 import { plain } from "./worlds/Play.ts"
 
 const Stored = Schema.parseJson(BrokerState)
@@ -166,7 +166,9 @@ describe("the Broker, over any history,", () => {
     "knows of each subscriber whose checkpoint it keeps that it was there lately",
     { history: brokerHistory },
     ({ history }) => {
-      const world = new BrokerWorld(history).run([...history.ops, { op: "tick", afterMs: 1_000 }])
+      // Twice: where the journal fails at the end of the history, nothing is noted at the first.
+      const tick: BrokerOp = { op: "tick", afterMs: 1_000 }
+      const world = new BrokerWorld(history).run([...history.ops, tick, tick])
       const { recoverable, volatile } = world.play.snapshot.context
       for (const [subscriberId, { seenMs }] of recoverable.checkpoints) {
         const awayMs = volatile.nowMs - seenMs
